@@ -1,0 +1,228 @@
+// Package gocloud makes a storage.Bucket of any bucket that gocloud.dev/blob opens:
+// memory, a folder, S3, Google Cloud Storage, Azure. The program imports the drivers that it
+// wants to use, as in
+//
+//	import _ "gocloud.dev/blob/fileblob"
+//
+// # Folders
+//
+// A file:// URL given to [Open] is a folder on a local disk. gocloud by itself neither syncs
+// what it writes nor reads it cheaply, so the folder is treated apart: Put syncs the file
+// before it gets its name and the folder afterwards, and Get opens the file itself. A folder
+// belongs to one process at a time.
+package gocloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/esplanade-registry/esplanade/storage"
+)
+
+// Bucket implements [storage.Bucket].
+type Bucket struct {
+	bucket *blob.Bucket
+	folder *folder // nil unless local
+}
+
+// Open opens the bucket that a URL names, such as mem://, file:///var/lib/esplanade/blobs
+// or s3://name?region=eu-west-1. A folder is made if it is not there.
+func Open(ctx context.Context, bucketURL string) (*Bucket, error) {
+	u, err := url.Parse(bucketURL)
+	if err != nil {
+		return nil, fmt.Errorf("gocloud: %w", err)
+	}
+	if u.Scheme != "file" {
+		b, err := blob.OpenBucket(ctx, bucketURL)
+		if err != nil {
+			return nil, fmt.Errorf("gocloud: %w", err)
+		}
+		return New(b), nil
+	}
+	q := u.Query()
+	q.Set("create_dir", "true")
+	q.Set("no_tmp_dir", "true") // a rename across file systems is a copy
+	q.Set("metadata", "skip")   // one file an object
+	u.RawQuery = q.Encode()
+	b, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("gocloud: %w", err)
+	}
+	dir := u.Path
+	if len(dir) > 2 && dir[0] == '/' && dir[2] == ':' {
+		dir = dir[1:] // a drive letter
+	}
+	f, err := openFolder(filepath.FromSlash(dir))
+	if err != nil {
+		return nil, fmt.Errorf("gocloud: %w", errors.Join(err, b.Close()))
+	}
+	return &Bucket{bucket: b, folder: f}, nil
+}
+
+// FileURL returns the URL of a folder, for [Open].
+func FileURL(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.ToSlash(dir)
+	if !strings.HasPrefix(dir, "/") {
+		dir = "/" + dir
+	}
+	return (&url.URL{Scheme: "file", Path: dir}).String(), nil
+}
+
+// New makes a Bucket of one that the program opened itself. For a local folder use [Open],
+// which knows how to make writes durable there.
+func New(b *blob.Bucket) *Bucket { return &Bucket{bucket: b} }
+
+// Close closes the gocloud bucket.
+func (b *Bucket) Close() error {
+	err := b.bucket.Close()
+	if b.folder != nil {
+		err = errors.Join(err, b.folder.close())
+	}
+	return err
+}
+
+// wrap makes errors of the driver satisfy fs.ErrNotExist where that is what they mean.
+func wrap(op, key string, err error) error {
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return fmt.Errorf("gocloud: %s %s: %w", op, key, fs.ErrNotExist)
+	}
+	return fmt.Errorf("gocloud: %s %s: %w", op, key, err)
+}
+
+// Get implements [storage.Bucket].
+func (b *Bucket) Get(ctx context.Context, key string, off, n int64) (storage.Object, error) {
+	if b.folder != nil {
+		return b.folder.get(key, off, n)
+	}
+	r, err := b.bucket.NewRangeReader(ctx, key, off, n, nil)
+	if err != nil {
+		return nil, wrap("get", key, err)
+	}
+	return object{r}, nil
+}
+
+type object struct{ *blob.Reader }
+
+// buffers holds what Put copies through. blob.Writer.ReadFrom, which io.Copy would use,
+// allocates 1 MiB for each object.
+var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// Put implements [storage.Bucket].
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
+	if b.folder != nil {
+		if _, err := b.folder.path(key); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unsynced syncer
+	w, err := b.bucket.NewWriter(ctx, key, &blob.WriterOptions{
+		ContentType: "application/octet-stream",
+		// Sniffing would hold back the first 512 bytes, and with them the file.
+		DisableContentTypeDetection: true,
+		BeforeWrite: func(as func(any) bool) error {
+			if b.folder != nil {
+				unsynced.find(as)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return wrap("put", key, err)
+	}
+	buf := buffers.Get().(*[128 << 10]byte)
+	defer buffers.Put(buf)
+	err = copyBuffer(w, r, buf[:])
+	if err == nil && b.folder != nil {
+		err = unsynced.sync()
+	}
+	if err != nil {
+		cancel() // before Close, which would make the object appear
+		w.Close()
+		return fmt.Errorf("gocloud: put %s: %w", key, err)
+	}
+	if err := w.Close(); err != nil {
+		return wrap("put", key, err)
+	}
+	if b.folder != nil {
+		if err := b.folder.sync(key); err != nil {
+			return errors.Join(wrap("put", key, err), b.bucket.Delete(context.WithoutCancel(ctx), key))
+		}
+	}
+	return nil
+}
+
+// copyBuffer is io.CopyBuffer without the shortcuts that ReadFrom and WriteTo take.
+func copyBuffer(w io.Writer, r io.Reader, buf []byte) error {
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Stat implements [storage.Bucket].
+func (b *Bucket) Stat(ctx context.Context, key string) (storage.Attrs, error) {
+	a, err := b.bucket.Attributes(ctx, key)
+	if err != nil {
+		return storage.Attrs{}, wrap("stat", key, err)
+	}
+	return storage.Attrs{Key: key, Size: a.Size, Modified: a.ModTime}, nil
+}
+
+// Delete implements [storage.Bucket].
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := b.bucket.Delete(ctx, key); err != nil {
+		return wrap("delete", key, err)
+	}
+	return nil
+}
+
+// List implements [storage.Bucket]. gocloud cannot begin in the middle: what lies before
+// after is read and passed over.
+func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[storage.Attrs, error] {
+	return func(yield func(storage.Attrs, error) bool) {
+		it := b.bucket.List(&blob.ListOptions{Prefix: prefix})
+		for {
+			o, err := it.Next(ctx)
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(storage.Attrs{}, wrap("list", prefix, err))
+				return
+			}
+			if b.folder != nil && unfinished(o.Key) || o.Key <= after {
+				continue
+			}
+			if !yield(storage.Attrs{Key: o.Key, Size: o.Size, Modified: o.ModTime}, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package memmeta
+
+import (
+	"slices"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// tx implements [meta.Tx] on one state.
+type tx struct {
+	*state
+	writable bool
+	after    []func()
+}
+
+// Names of the index entries, which lie beside the tables they belong to.
+const (
+	byID      = "repository.id"
+	byDigest  = "tag.digest"
+	byChild   = "edge.child"
+	byBlob    = "link.blob"
+	bySubject = "manifest.subject"
+	byDue     = "review.due"
+	byActive  = "upload.active"
+)
+
+func (t *tx) Registries() meta.Table[meta.AccountID, meta.Registry] {
+	return table[meta.AccountID, meta.Registry]{t, "registry", func(r meta.Registry) meta.AccountID { return r.Account }, nil}
+}
+
+func (t *tx) Aliases() meta.Table[meta.AliasName, meta.Alias] {
+	return table[meta.AliasName, meta.Alias]{t, "alias", func(r meta.Alias) meta.AliasName { return r.Name }, nil}
+}
+
+func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
+	return table[meta.RepositoryKey, meta.Repository]{t, "repository", meta.Repository.Key, func(r meta.Repository) []string {
+		return []string{encode(byID, int64(r.ID))}
+	}}
+}
+
+func (t *tx) Manifests() meta.Table[meta.ManifestKey, meta.Manifest] {
+	key := func(m meta.Manifest) meta.ManifestKey { return meta.ManifestKey{Repository: m.Repository, Digest: m.Digest} }
+	return table[meta.ManifestKey, meta.Manifest]{t, "manifest", key, func(m meta.Manifest) []string {
+		if m.Subject == "" {
+			return nil
+		}
+		return []string{encode(bySubject, int64(m.Repository), string(m.Subject), string(m.Digest))}
+	}}
+}
+
+func (t *tx) Edges() meta.Table[meta.EdgeKey, meta.Edge] {
+	key := func(e meta.Edge) meta.EdgeKey { return meta.EdgeKey{Repository: e.Repository, Parent: e.Parent, Child: e.Child} }
+	return table[meta.EdgeKey, meta.Edge]{t, "edge", key, func(e meta.Edge) []string {
+		return []string{encode(byChild, int64(e.Repository), string(e.Child), string(e.Parent))}
+	}}
+}
+
+func (t *tx) Tags() meta.Table[meta.TagKey, meta.Tag] {
+	key := func(r meta.Tag) meta.TagKey { return meta.TagKey{Repository: r.Repository, Name: r.Name} }
+	return table[meta.TagKey, meta.Tag]{t, "tag", key, func(r meta.Tag) []string {
+		return []string{encode(byDigest, int64(r.Repository), string(r.Digest), r.Name)}
+	}}
+}
+
+func (t *tx) Moves() meta.Table[meta.MoveKey, meta.Move] {
+	return table[meta.MoveKey, meta.Move]{t, "move", func(m meta.Move) meta.MoveKey {
+		return meta.MoveKey{Repository: m.Repository, Tag: m.Tag, Sequence: m.Sequence}
+	}, nil}
+}
+
+func (t *tx) Blobs() meta.Table[meta.BlobKey, meta.Blob] {
+	return table[meta.BlobKey, meta.Blob]{t, "blob", func(b meta.Blob) meta.BlobKey { return meta.BlobKey(b.Digest) }, nil}
+}
+
+func (t *tx) Links() meta.Table[meta.LinkKey, meta.Link] {
+	key := func(l meta.Link) meta.LinkKey { return meta.LinkKey{Repository: l.Repository, Digest: l.Digest} }
+	return table[meta.LinkKey, meta.Link]{t, "link", key, func(l meta.Link) []string {
+		return []string{encode(byBlob, string(l.Digest), int64(l.Repository))}
+	}}
+}
+
+func (t *tx) Uploads() meta.Table[meta.UploadID, meta.Upload] {
+	return table[meta.UploadID, meta.Upload]{t, "upload", func(u meta.Upload) meta.UploadID { return u.ID }, func(u meta.Upload) []string {
+		return []string{encode(byActive, u.Active.UnixNano(), string(u.ID))}
+	}}
+}
+
+func (t *tx) Reviews() meta.Table[meta.ReviewKey, meta.Review] {
+	key := func(r meta.Review) meta.ReviewKey { return meta.ReviewKey{Kind: r.Kind, Subject: r.Subject, Repository: r.Repository} }
+	return table[meta.ReviewKey, meta.Review]{t, "review", key, func(r meta.Review) []string {
+		return []string{encode(byDue, append([]any{r.Due.UnixNano()}, key(r).Parts()...)...)}
+	}}
+}
+
+func (t *tx) Events() meta.Table[meta.EventKey, meta.Event] {
+	return table[meta.EventKey, meta.Event]{t, "event", func(e meta.Event) meta.EventKey { return meta.EventKey(e.Sequence) }, nil}
+}
+
+func (t *tx) Sinks() meta.Table[meta.SinkName, meta.Sink] {
+	return table[meta.SinkName, meta.Sink]{t, "sink", func(s meta.Sink) meta.SinkName { return s.Name }, nil}
+}
+
+func (t *tx) Stalls() meta.Table[meta.StallKey, meta.Stall] {
+	return table[meta.StallKey, meta.Stall]{t, "stall", func(s meta.Stall) meta.StallKey {
+		return meta.StallKey{Sink: s.Sink, Repository: s.Repository}
+	}, nil}
+}
+
+func (t *tx) SigningKeys() meta.Table[meta.KeyID, meta.SigningKey] {
+	return table[meta.KeyID, meta.SigningKey]{t, "signing_key", func(k meta.SigningKey) meta.KeyID { return k.ID }, nil}
+}
+
+func (t *tx) Records() meta.Table[meta.RecordKey, meta.Record] {
+	return table[meta.RecordKey, meta.Record]{t, "record", func(r meta.Record) meta.RecordKey {
+		return meta.RecordKey{Namespace: r.Namespace, Key: r.Key}
+	}, nil}
+}
+
+func (t *tx) RepositoryByID(id meta.RepositoryID) (meta.Repository, error) {
+	row, ok := t.rows.Get(encode(byID, int64(id)))
+	if !ok {
+		return meta.Repository{}, notExist("repository", id)
+	}
+	return row.(meta.Repository), nil
+}
+
+func (t *tx) TagNames(repo meta.RepositoryID, after string, limit int) (names []string, err error) {
+	for tag, err := range t.Tags().Scan(meta.Range[meta.TagKey]{
+		Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: limit,
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, tag.Name)
+	}
+	return names, nil
+}
+
+func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
+	tags, _ := scan[meta.Tag](t, encode(byDigest, int64(repo), string(d)), "", -1, false)
+	return tags, nil
+}
+
+func (t *tx) Parents(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Edge, error) {
+	edges, _ := scan[meta.Edge](t, encode(byChild, int64(repo), string(d)), "", limit, false)
+	return edges, nil
+}
+
+func (t *tx) LinksOf(d manifest.Digest, after meta.RepositoryID, limit int) ([]meta.Link, error) {
+	links, _ := scan[meta.Link](t, encode(byBlob, string(d)), encode(byBlob, string(d), int64(after)), limit, false)
+	return links, nil
+}
+
+func (t *tx) Referrers(repo meta.RepositoryID, d manifest.Digest, types []string, after manifest.Digest, limit int) (found []meta.Manifest, err error) {
+	prefix := encode(bySubject, int64(repo), string(d))
+	for cursor := encode(bySubject, int64(repo), string(d), string(after)); len(found) < limit; {
+		rows, last := scan[meta.Manifest](t, prefix, cursor, page, false)
+		for _, m := range rows {
+			if len(found) < limit && (len(types) == 0 || slices.Contains(types, m.ArtifactType)) {
+				m.Raw = nil
+				found = append(found, m)
+			}
+		}
+		if len(rows) < page {
+			break
+		}
+		cursor = last
+	}
+	return found, nil
+}
+
+func (t *tx) Due(now time.Time, limit int) (due []meta.Review, err error) {
+	reviews, _ := scan[meta.Review](t, encode(byDue), "", limit, false)
+	for _, r := range reviews {
+		if !r.Due.After(now) {
+			due = append(due, r)
+		}
+	}
+	return due, nil
+}
+
+func (t *tx) IdleUploads(before time.Time, limit int) (idle []meta.Upload, err error) {
+	uploads, _ := scan[meta.Upload](t, encode(byActive), "", limit, false)
+	for _, u := range uploads {
+		if u.Active.Before(before) {
+			idle = append(idle, u)
+		}
+	}
+	return idle, nil
+}
+
+func (t *tx) Sequence() (int64, error) {
+	if !t.writable {
+		return 0, errReadOnly
+	}
+	t.sequence++
+	return t.sequence, nil
+}
+
+func (t *tx) AfterCommit(f func()) { t.after = append(t.after, f) }

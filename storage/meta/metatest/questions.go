@@ -1,0 +1,236 @@
+package metatest
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// seed makes alias/name with one manifest, tagged latest.
+func seed(t *testing.T, s meta.Store, alias meta.AliasName, name string, id meta.RepositoryID) (meta.Repository, meta.Manifest) {
+	t.Helper()
+	account := meta.AccountID(alias + "-account")
+	repo := meta.Repository{ID: id, Account: account, Name: name, Visibility: meta.Public, Created: at, CreatedBy: "ann"}
+	m := meta.Manifest{
+		Repository: id, Digest: digestOf(name), MediaType: manifest.MediaTypeImage, ArtifactType: "a/b", ConfigType: "c/d",
+		Size: 4, ImageSize: 44, Platform: "linux/amd64", Pushed: at, Raw: []byte("raw " + name),
+	}
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(
+			tx.Aliases().Put(meta.Alias{Name: alias, Account: account, Status: meta.AliasActive, Created: at}),
+			tx.Aliases().Put(meta.Alias{Name: alias + "-wanted", Account: account, Status: meta.AliasPending, Created: at}),
+			tx.Repositories().Put(repo),
+			tx.Manifests().Put(m),
+			tx.Tags().Put(meta.Tag{Repository: id, Name: "latest", Digest: m.Digest, Moved: at}),
+		)
+	})
+	return repo, m
+}
+
+func testResolve(t *testing.T, s meta.Store) {
+	repo, m := seed(t, s, "hats", "cat/hat", 1)
+	seed(t, s, "other", "hat", 2)
+	for _, c := range []struct {
+		name, alias, repo string
+		ref               manifest.Reference
+		finds, resolves   bool
+	}{
+		{"tag", "hats", "cat/hat", manifest.Reference{Tag: "latest"}, true, true},
+		{"digest", "hats", "cat/hat", manifest.Reference{Digest: m.Digest}, true, true},
+		{"missing tag", "hats", "cat/hat", manifest.Reference{Tag: "v1"}, true, false},
+		{"digest of another repository", "hats", "cat/hat", manifest.Reference{Digest: digestOf("hat")}, true, false},
+		{"repository of another alias", "other", "cat/hat", manifest.Reference{Tag: "latest"}, false, false},
+		{"missing alias", "nobody", "cat/hat", manifest.Reference{Tag: "latest"}, false, false},
+		{"alias that is not active", "hats-wanted", "cat/hat", manifest.Reference{Tag: "latest"}, false, false},
+	} {
+		found, err := s.Find(t.Context(), c.alias, c.repo)
+		if c.finds != (err == nil) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: Find: %v", c.name, err)
+		}
+		got, gotManifest, err := s.Resolve(t.Context(), c.alias, c.repo, c.ref)
+		if c.resolves != (err == nil) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: Resolve: %v", c.name, err)
+		}
+		if c.finds {
+			same(t, c.name, []meta.Repository{found, got}, []meta.Repository{repo, repo})
+		}
+		if c.resolves {
+			// a pull needs no more than these
+			if diff := cmp.Diff(m, gotManifest, cmpopts.IgnoreFields(meta.Manifest{}, "Annotations", "PushedBy")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.name, diff)
+			}
+		}
+	}
+}
+
+func testLinked(t *testing.T, s meta.Store) {
+	blob := meta.Blob{Digest: digestOf("b"), Size: 1, Segments: []meta.Segment{{Key: "k", Size: 1}}, Created: at}
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(tx.Blobs().Put(blob), tx.Links().Put(meta.Link{Repository: 1, Digest: blob.Digest, Created: at}))
+	})
+	got, err := s.Linked(t.Context(), 1, blob.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "blob", got, blob)
+	if _, err := s.Linked(t.Context(), 2, blob.Digest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a repository without the link: %v, want fs.ErrNotExist", err)
+	}
+	update(t, s, func(tx meta.Tx) error { return tx.Links().Delete(meta.LinkKey{Repository: 1, Digest: blob.Digest}) })
+	if _, err := s.Linked(t.Context(), 1, blob.Digest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the link was deleted: %v, want fs.ErrNotExist", err)
+	}
+}
+
+func testIndexes(t *testing.T, s meta.Store) {
+	a, b, c := digestOf("a"), digestOf("b"), digestOf("c")
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(
+			put(meta.Tx.Tags, meta.Tag{Repository: 1, Name: "x", Digest: a, Moved: at}, meta.Tag{Repository: 1, Name: "y", Digest: a, Moved: at},
+				meta.Tag{Repository: 1, Name: "z", Digest: b, Moved: at}, meta.Tag{Repository: 2, Name: "x", Digest: a, Moved: at})(tx),
+			put(meta.Tx.Edges, meta.Edge{Repository: 1, Parent: a, Child: c, Kind: manifest.EdgeLayer}, meta.Edge{Repository: 1, Parent: b, Child: c, Kind: manifest.EdgeChild},
+				meta.Edge{Repository: 2, Parent: a, Child: c, Kind: manifest.EdgeLayer})(tx),
+			put(meta.Tx.Links, meta.Link{Repository: 3, Digest: c, Created: at}, meta.Link{Repository: 1, Digest: c, Created: at},
+				meta.Link{Repository: 2, Digest: a, Created: at})(tx),
+			tx.Repositories().Put(meta.Repository{ID: 8, Account: "1", Name: "r", Visibility: meta.Private, Created: at}),
+		)
+	})
+	view(t, s, func(tx meta.Tx) error {
+		tags, err := tx.TagsOf(1, a)
+		same(t, "TagsOf", names(tags), []string{"x", "y"})
+		edges, err2 := tx.Parents(1, c, 10)
+		same(t, "Parents", len(edges), 2)
+		one, err3 := tx.Parents(1, c, 1)
+		same(t, "Parents, one", len(one), 1)
+		links, err4 := tx.LinksOf(c, 0, 10)
+		same(t, "LinksOf", links, []meta.Link{{Repository: 1, Digest: c, Created: at}, {Repository: 3, Digest: c, Created: at}})
+		rest, err5 := tx.LinksOf(c, 1, 10)
+		same(t, "LinksOf after", rest, links[1:])
+		repo, err6 := tx.RepositoryByID(8)
+		same(t, "RepositoryByID", repo.Name, "r")
+		return errors.Join(err, err2, err3, err4, err5, err6)
+	})
+}
+
+func names(tags []meta.Tag) (list []string) {
+	for _, t := range tags {
+		list = append(list, t.Name)
+	}
+	return list
+}
+
+func testIndexChanges(t *testing.T, s meta.Store) {
+	a, b := digestOf("a"), digestOf("b")
+	review := meta.Review{Kind: meta.ReviewLink, Subject: string(a), Repository: 1, Due: at}
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(tx.Tags().Put(meta.Tag{Repository: 1, Name: "x", Digest: a, Moved: at}), tx.Reviews().Put(review))
+	})
+	review.Due = at.Add(time.Hour)
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(tx.Tags().Put(meta.Tag{Repository: 1, Name: "x", Digest: b, Moved: at}), tx.Reviews().Put(review))
+	})
+	view(t, s, func(tx meta.Tx) error {
+		old, err := tx.TagsOf(1, a)
+		now, err2 := tx.TagsOf(1, b)
+		due, err3 := tx.Due(at, 10)
+		later, err4 := tx.Due(at.Add(time.Hour), 10)
+		same(t, "tags of the old, of the new, due, due later", []int{len(old), len(now), len(due), len(later)}, []int{0, 1, 0, 1})
+		return errors.Join(err, err2, err3, err4)
+	})
+	update(t, s, func(tx meta.Tx) error { return tx.Tags().Delete(meta.TagKey{Repository: 1, Name: "x"}) })
+	view(t, s, func(tx meta.Tx) error {
+		gone, err := tx.TagsOf(1, b)
+		same(t, "tags of the deleted", len(gone), 0)
+		return err
+	})
+}
+
+func testReferrers(t *testing.T, s meta.Store) {
+	subject := digestOf("subject")
+	types := []string{"a/sbom", "a/signature", "a/vex"}
+	var want []manifest.Digest
+	update(t, s, func(tx meta.Tx) error {
+		for i := range 30 {
+			m := meta.Manifest{
+				Repository: 1, Digest: digestOf(string(rune('A' + i))), MediaType: manifest.MediaTypeImage, ArtifactType: types[i%3],
+				Subject: subject, Annotations: map[string]string{"n": string(rune('A' + i))}, Pushed: at, Raw: []byte("x"),
+			}
+			if err := tx.Manifests().Put(m); err != nil {
+				return err
+			}
+			m.Repository, m.Subject = 2, digestOf("another")
+			if err := tx.Manifests().Put(m); err != nil {
+				return err
+			}
+		}
+		return tx.Manifests().Put(meta.Manifest{Repository: 1, Digest: subject, MediaType: manifest.MediaTypeImage, Pushed: at, Raw: []byte("s")})
+	})
+	view(t, s, func(tx meta.Tx) error {
+		for after := manifest.Digest(""); ; {
+			page, err := tx.Referrers(1, subject, nil, after, 7)
+			if err != nil {
+				return err
+			}
+			for _, m := range page {
+				if m.Raw != nil || len(m.Annotations) != 1 {
+					t.Errorf("referrer %+v: want annotations and no Raw", m)
+				}
+				want = append(want, m.Digest)
+			}
+			if len(page) < 7 {
+				break
+			}
+			after = page[len(page)-1].Digest
+		}
+		if len(want) != 30 {
+			t.Errorf("pages hold %d referrers, want 30", len(want))
+		}
+		two, err := tx.Referrers(1, subject, []string{"a/sbom", "a/vex"}, "", 100)
+		if err != nil || len(two) != 20 {
+			t.Errorf("of two types: %d, %v; want 20", len(two), err)
+		}
+		none, err := tx.Referrers(1, "", nil, "", 100)
+		if err != nil || len(none) != 0 {
+			t.Errorf("of no subject: %d, %v; want 0", len(none), err)
+		}
+		return err
+	})
+}
+
+func testDue(t *testing.T, s meta.Store) {
+	update(t, s, func(tx meta.Tx) error {
+		for i, key := range []string{"c", "a", "b", "d"} {
+			if err := errors.Join(
+				tx.Reviews().Put(meta.Review{Kind: meta.ReviewObject, Subject: key, Due: at.Add(time.Duration(i) * time.Second)}),
+				tx.Uploads().Put(meta.Upload{ID: meta.UploadID(key), State: []byte{}, Started: at, Active: at.Add(time.Duration(i) * time.Second)}),
+			); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	view(t, s, func(tx meta.Tx) error {
+		due, err := tx.Due(at.Add(2*time.Second), 10)
+		var subjects, ids []string
+		for _, r := range due {
+			subjects = append(subjects, r.Subject)
+		}
+		same(t, "Due, oldest first", subjects, []string{"c", "a", "b"})
+		idle, err2 := tx.IdleUploads(at.Add(2*time.Second), 10)
+		for _, u := range idle {
+			ids = append(ids, string(u.ID))
+		}
+		same(t, "IdleUploads, oldest first", ids, []string{"c", "a"})
+		one, err3 := tx.Due(at.Add(time.Hour), 1)
+		same(t, "Due, one", len(one), 1)
+		return errors.Join(err, err2, err3)
+	})
+}

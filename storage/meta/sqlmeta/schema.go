@@ -1,0 +1,201 @@
+package sqlmeta
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// applicationID marks the file as ours ("Espl"), so that another program's database is
+// not taken for an empty one.
+const applicationID = 0x4573706c
+
+// migrations lead from each version of the schema to the next: the first makes version 1
+// out of an empty database. One that has been released is never changed.
+//
+// Times are nanoseconds since 1970, in UTC. Tables whose rows are small are clustered by
+// their primary key; manifest and upload carry bytes and are not.
+var migrations = []string{`
+CREATE TABLE registry (
+	account TEXT PRIMARY KEY,
+	created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alias (
+	name       TEXT PRIMARY KEY,
+	account    TEXT NOT NULL,
+	status     TEXT NOT NULL,
+	is_default INTEGER NOT NULL,
+	is_primary INTEGER NOT NULL,
+	created    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alias_account ON alias (account);
+
+CREATE TABLE repository (
+	account    TEXT NOT NULL,
+	name       TEXT NOT NULL,
+	id         INTEGER NOT NULL UNIQUE,
+	visibility TEXT NOT NULL,
+	created    INTEGER NOT NULL,
+	created_by TEXT NOT NULL,
+	PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE manifest (
+	repository    INTEGER NOT NULL,
+	digest        TEXT NOT NULL,
+	media_type    TEXT NOT NULL,
+	artifact_type TEXT NOT NULL,
+	config_type   TEXT NOT NULL,
+	size          INTEGER NOT NULL,
+	image_size    INTEGER NOT NULL,
+	platform      TEXT NOT NULL,
+	subject       TEXT NOT NULL,
+	annotations   TEXT NOT NULL,
+	pushed        INTEGER NOT NULL,
+	pushed_by     TEXT NOT NULL,
+	raw           BLOB NOT NULL,
+	PRIMARY KEY (repository, digest)
+) STRICT;
+CREATE INDEX manifest_subject ON manifest (repository, subject, digest) WHERE subject <> '';
+
+CREATE TABLE edge (
+	repository INTEGER NOT NULL,
+	parent     TEXT NOT NULL,
+	child      TEXT NOT NULL,
+	kind       INTEGER NOT NULL,
+	PRIMARY KEY (repository, parent, child)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX edge_child ON edge (repository, child, parent);
+
+CREATE TABLE tag (
+	repository INTEGER NOT NULL,
+	name       TEXT NOT NULL,
+	digest     TEXT NOT NULL,
+	moved      INTEGER NOT NULL,
+	PRIMARY KEY (repository, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tag_digest ON tag (repository, digest, name);
+
+CREATE TABLE move (
+	repository  INTEGER NOT NULL,
+	tag         TEXT NOT NULL,
+	sequence    INTEGER NOT NULL,
+	from_digest TEXT NOT NULL,
+	to_digest   TEXT NOT NULL,
+	at          INTEGER NOT NULL,
+	by          TEXT NOT NULL,
+	PRIMARY KEY (repository, tag, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blob (
+	digest   TEXT PRIMARY KEY,
+	size     INTEGER NOT NULL,
+	segments TEXT NOT NULL,
+	created  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE link (
+	repository INTEGER NOT NULL,
+	digest     TEXT NOT NULL,
+	created    INTEGER NOT NULL,
+	PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX link_blob ON link (digest, repository);
+
+CREATE TABLE upload (
+	id         TEXT PRIMARY KEY,
+	repository INTEGER NOT NULL,
+	principal  TEXT NOT NULL,
+	algorithm  TEXT NOT NULL,
+	state      BLOB NOT NULL,
+	position   INTEGER NOT NULL,
+	segments   TEXT NOT NULL,
+	key        TEXT NOT NULL,
+	started    INTEGER NOT NULL,
+	active     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX upload_active ON upload (active, id);
+
+CREATE TABLE review (
+	kind       TEXT NOT NULL,
+	subject    TEXT NOT NULL,
+	repository INTEGER NOT NULL,
+	due        INTEGER NOT NULL,
+	PRIMARY KEY (kind, subject, repository)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX review_due ON review (due);
+
+CREATE TABLE event (
+	sequence   INTEGER PRIMARY KEY,
+	repository INTEGER NOT NULL,
+	at         INTEGER NOT NULL,
+	data       BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE sink (
+	name   TEXT PRIMARY KEY,
+	cursor INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stall (
+	sink       TEXT NOT NULL,
+	repository INTEGER NOT NULL,
+	sequence   INTEGER NOT NULL,
+	attempts   INTEGER NOT NULL,
+	retry      INTEGER NOT NULL,
+	reason     TEXT NOT NULL,
+	PRIMARY KEY (sink, repository)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE signing_key (
+	id        TEXT PRIMARY KEY,
+	algorithm TEXT NOT NULL,
+	private   BLOB NOT NULL,
+	created   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE record (
+	namespace TEXT NOT NULL,
+	key       TEXT NOT NULL,
+	value     BLOB NOT NULL,
+	PRIMARY KEY (namespace, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sequence (
+	value INTEGER NOT NULL
+) STRICT;
+INSERT INTO sequence (value) VALUES (0);
+`}
+
+// migrate brings the database to the newest schema, in one transaction.
+func migrate(ctx context.Context, c *sql.Conn) error {
+	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer c.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // an error after COMMIT, as it should be
+	var id, version, tables int
+	if err := c.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").Scan(&id, &version, &tables); err != nil {
+		return err
+	}
+	if id != applicationID && (id != 0 || tables > 0) {
+		return fmt.Errorf("not a database of this library (application id %#x)", id)
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, len(migrations), meta.ErrNewerSchema)
+	}
+	if version == len(migrations) {
+		return nil
+	}
+	for _, script := range migrations[version:] {
+		if _, err := c.ExecContext(ctx, script); err != nil {
+			return err
+		}
+	}
+	if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, len(migrations))); err != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package sqlmeta
+
+import (
+	"strings"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// tx implements [meta.Tx].
+type tx struct {
+	c        *conn
+	open     func() (*conn, error) // of a View: begins it when the first question is asked
+	writable bool
+	wrote    bool
+	after    []func()
+}
+
+func (t *tx) conn() (*conn, error) {
+	if t.c == nil {
+		c, err := t.open()
+		if err != nil {
+			return nil, err
+		}
+		t.c = c
+	}
+	return t.c, nil
+}
+
+func (t *tx) change(what, query string, args ...any) error {
+	if !t.writable {
+		return errReadOnly
+	}
+	t.wrote = true
+	return t.c.exec(what, query, args...)
+}
+
+func (t *tx) Registries() meta.Table[meta.AccountID, meta.Registry] {
+	return table[meta.AccountID, meta.Registry]{registries, t}
+}
+
+func (t *tx) Aliases() meta.Table[meta.AliasName, meta.Alias] {
+	return table[meta.AliasName, meta.Alias]{aliases, t}
+}
+
+func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
+	return table[meta.RepositoryKey, meta.Repository]{repositories, t}
+}
+
+func (t *tx) Manifests() meta.Table[meta.ManifestKey, meta.Manifest] {
+	return table[meta.ManifestKey, meta.Manifest]{manifests, t}
+}
+
+func (t *tx) Edges() meta.Table[meta.EdgeKey, meta.Edge] {
+	return table[meta.EdgeKey, meta.Edge]{edges, t}
+}
+
+func (t *tx) Tags() meta.Table[meta.TagKey, meta.Tag] {
+	return table[meta.TagKey, meta.Tag]{tags, t}
+}
+
+func (t *tx) Moves() meta.Table[meta.MoveKey, meta.Move] {
+	return table[meta.MoveKey, meta.Move]{moves, t}
+}
+
+func (t *tx) Blobs() meta.Table[meta.BlobKey, meta.Blob] {
+	return table[meta.BlobKey, meta.Blob]{blobs, t}
+}
+
+func (t *tx) Links() meta.Table[meta.LinkKey, meta.Link] {
+	return table[meta.LinkKey, meta.Link]{links, t}
+}
+
+func (t *tx) Uploads() meta.Table[meta.UploadID, meta.Upload] {
+	return table[meta.UploadID, meta.Upload]{uploads, t}
+}
+
+func (t *tx) Reviews() meta.Table[meta.ReviewKey, meta.Review] {
+	return table[meta.ReviewKey, meta.Review]{reviews, t}
+}
+
+func (t *tx) Events() meta.Table[meta.EventKey, meta.Event] {
+	return table[meta.EventKey, meta.Event]{events, t}
+}
+
+func (t *tx) Sinks() meta.Table[meta.SinkName, meta.Sink] {
+	return table[meta.SinkName, meta.Sink]{sinks, t}
+}
+
+func (t *tx) Stalls() meta.Table[meta.StallKey, meta.Stall] {
+	return table[meta.StallKey, meta.Stall]{stalls, t}
+}
+
+func (t *tx) SigningKeys() meta.Table[meta.KeyID, meta.SigningKey] {
+	return table[meta.KeyID, meta.SigningKey]{signingKeys, t}
+}
+
+func (t *tx) Records() meta.Table[meta.RecordKey, meta.Record] {
+	return table[meta.RecordKey, meta.Record]{records, t}
+}
+
+func (t *tx) RepositoryByID(id meta.RepositoryID) (r meta.Repository, err error) {
+	c, err := t.conn()
+	if err != nil {
+		return r, err
+	}
+	err = c.one("repository", "SELECT "+repositories.list()+" FROM repository WHERE id = ?", []any{int64(id)}, repositories.dest(&r)...)
+	return r, err
+}
+
+// ask reads all rows that a condition on a table selects.
+func ask[K meta.Key, R any](t *tx, s *shape[K, R], condition string, args ...any) ([]R, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	return all(c, s.name, "SELECT "+s.list()+" FROM "+s.name+" WHERE "+condition, args, s.dest)
+}
+
+func (t *tx) TagNames(repo meta.RepositoryID, after string, limit int) ([]string, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	return all(c, "tag", "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
+		[]any{int64(repo), after, limit}, func(s *string) []any { return []any{s} })
+}
+
+func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
+	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name", int64(repo), string(d))
+}
+
+func (t *tx) Parents(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Edge, error) {
+	return ask(t, edges, "repository = ? AND child = ? ORDER BY parent LIMIT ?", int64(repo), string(d), limit)
+}
+
+func (t *tx) LinksOf(d manifest.Digest, after meta.RepositoryID, limit int) ([]meta.Link, error) {
+	return ask(t, links, "digest = ? AND repository > ? ORDER BY repository LIMIT ?", string(d), int64(after), limit)
+}
+
+func (t *tx) Referrers(repo meta.RepositoryID, d manifest.Digest, types []string, after manifest.Digest, limit int) ([]meta.Manifest, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	query := "SELECT " + strings.TrimSuffix(manifests.list(), ", raw") + " FROM manifest WHERE repository = ? AND subject = ? AND subject <> '' AND digest > ?"
+	args := []any{int64(repo), string(d), string(after)}
+	if len(types) > 0 {
+		query += " AND artifact_type IN (" + marks(len(types)) + ")"
+		for _, s := range types {
+			args = append(args, s)
+		}
+	}
+	return all(c, "manifest", query+" ORDER BY digest LIMIT ?", append(args, limit), manifestDest)
+}
+
+func (t *tx) Due(now time.Time, limit int) ([]meta.Review, error) {
+	return ask(t, reviews, "due <= ? ORDER BY due, kind, subject, repository LIMIT ?", nanos(now), limit)
+}
+
+func (t *tx) IdleUploads(before time.Time, limit int) ([]meta.Upload, error) {
+	return ask(t, uploads, "active < ? ORDER BY active, id LIMIT ?", nanos(before), limit)
+}
+
+func (t *tx) Sequence() (n int64, err error) {
+	if !t.writable {
+		return 0, errReadOnly
+	}
+	t.wrote = true
+	err = t.c.one("sequence", "UPDATE sequence SET value = value + 1 RETURNING value", nil, integer{&n})
+	return n, err
+}
+
+func (t *tx) AfterCommit(f func()) { t.after = append(t.after, f) }

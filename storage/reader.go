@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Reader reads a blob from any place in it. It is used by one goroutine.
+type Reader struct {
+	in     io.ReadSeeker
+	closer io.Closer
+	file   FileObject
+	small  []byte
+	size   int64
+}
+
+// Size is the blob's size in bytes.
+func (r *Reader) Size() int64 { return r.size }
+
+// Bytes returns all of a small blob, which must not be modified, and nil for others.
+func (r *Reader) Bytes() []byte { return r.small }
+
+// File returns the one local file that holds the blob, or nil. It is valid until Close.
+func (r *Reader) File() *os.File {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.File()
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) { return r.in.Read(p) }
+
+// Seek implements io.Seeker.
+func (r *Reader) Seek(offset int64, whence int) (int64, error) { return r.in.Seek(offset, whence) }
+
+// Err returns the error that a Read of the bucket ended with, if it was one. It tells a
+// body that was cut short by the bucket from one whose client went away.
+func (r *Reader) Err() error {
+	if s, ok := r.in.(*segments); ok {
+		return s.err
+	}
+	return nil
+}
+
+// Close closes what is open.
+func (r *Reader) Close() error {
+	if r.closer == nil {
+		return nil
+	}
+	return r.closer.Close()
+}
+
+// segments reads objects one after the other as if they were one.
+type segments struct {
+	ctx    context.Context // of the request that reads
+	bucket Bucket
+	list   []Segment
+	size   int64
+	off    int64
+	object Object // that holds off, or nil
+	left   int64  // of object
+	err    error
+}
+
+// open opens the object that holds the current offset, which must be within size.
+func (s *segments) open() error {
+	off := s.off
+	for _, seg := range s.list {
+		if off >= seg.Size {
+			off -= seg.Size
+			continue
+		}
+		object, err := s.bucket.Get(s.ctx, seg.Key, off, -1)
+		if err != nil {
+			return err
+		}
+		if object.Size() != seg.Size {
+			return errors.Join(fmt.Errorf("storage: object %s has %d bytes, want %d", seg.Key, object.Size(), seg.Size), object.Close())
+		}
+		s.object, s.left = object, seg.Size-off
+		return nil
+	}
+	return fmt.Errorf("storage: offset %d is beyond the segments: %w", s.off, io.ErrUnexpectedEOF)
+}
+
+func (s *segments) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.off >= s.size {
+		return 0, io.EOF
+	}
+	if s.object == nil {
+		if s.err = s.open(); s.err != nil {
+			return 0, s.err
+		}
+	}
+	n, err := s.object.Read(p[:min(int64(len(p)), s.left)])
+	s.off += int64(n)
+	s.left -= int64(n)
+	switch {
+	case s.left == 0:
+		err = s.Close()
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	s.err = err
+	return n, err
+}
+
+func (s *segments) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += s.off
+	case io.SeekEnd:
+		offset += s.size
+	}
+	if offset < 0 {
+		return s.off, errors.New("storage: seek before the start")
+	}
+	if offset != s.off {
+		if err := s.Close(); err != nil {
+			return s.off, err
+		}
+		s.off = offset
+	}
+	return offset, nil
+}
+
+func (s *segments) Close() error {
+	if s.object == nil {
+		return nil
+	}
+	err := s.object.Close()
+	s.object = nil
+	return err
+}
