@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"hash/maphash"
 	"math"
 	"sync"
 
@@ -9,26 +8,23 @@ import (
 )
 
 // Cache keeps the values used last within a number of bytes. A value that a store may
-// change under it is filled through [Cache.Begin], so that an invalidation between the
-// read of the store and the insert is never lost:
+// change is filled through [Cache.Begin], so that an invalidation between the read of the
+// store and the insert is never lost:
 //
-//	fill := cache.Begin(key)
+//	fill := cache.Begin()
 //	value, err := store.Get(key)
 //	...
-//	fill.Add(value)
+//	fill.Add(key, value)
 //
 // A nil *Cache holds nothing and is valid. All methods may be called at once from
 // several goroutines.
 type Cache[K comparable, V any] struct {
-	mu   sync.Mutex
-	lru  *simplelru.LRU[K, sized[V]]
-	cost func(K, V) int64
-	max  int64
-	used int64
-	seed maphash.Seed
-	// generations counts the invalidations of the keys that share a hash, so that the
-	// storm of a busy push elsewhere does not keep this key from being cached.
-	generations [256]uint64
+	mu         sync.Mutex
+	lru        *simplelru.LRU[K, sized[V]]
+	cost       func(K, V) int64
+	max        int64
+	used       int64
+	generation uint64 // counts invalidations
 }
 
 type sized[V any] struct {
@@ -36,8 +32,8 @@ type sized[V any] struct {
 	bytes int64
 }
 
-// entryOverhead is what an entry costs beside its key and value: the list element and
-// the map's slot, measured with simplelru of golang-lru v2.0.7.
+// entryOverhead is about what an entry costs beside its key and value: the list element
+// and the map's slot of simplelru.
 const entryOverhead = 160
 
 // NewCache returns a cache of at most max bytes, as cost counts them for each entry in
@@ -47,7 +43,7 @@ func NewCache[K comparable, V any](max int64, cost func(K, V) int64) *Cache[K, V
 	if max <= 0 {
 		return nil
 	}
-	c := &Cache[K, V]{cost: cost, max: max, seed: maphash.MakeSeed()}
+	c := &Cache[K, V]{cost: cost, max: max}
 	c.lru, _ = simplelru.NewLRU(math.MaxInt, func(_ K, s sized[V]) { c.used -= s.bytes }) // fails for a size of 0 alone
 	return c
 }
@@ -69,14 +65,13 @@ func (c *Cache[K, V]) Remove(key K) {
 	if c == nil {
 		return
 	}
-	i := c.stripe(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generations[i]++
+	c.generation++
 	c.lru.Remove(key)
 }
 
-// Len returns the number of entries, and Bytes what they cost.
+// Len returns the number of entries.
 func (c *Cache[K, V]) Len() int {
 	if c == nil {
 		return 0
@@ -96,48 +91,43 @@ func (c *Cache[K, V]) Bytes() int64 {
 	return c.used
 }
 
-// Fill is the right to insert one key, unless it was invalidated meanwhile.
+// Fill is the right to insert what a store answers, unless something was invalidated
+// meanwhile. That may have been another key; the value is then read again the next time.
 type Fill[K comparable, V any] struct {
 	cache      *Cache[K, V]
-	key        K
 	generation uint64
 }
 
 // Begin is called before the store is read.
-func (c *Cache[K, V]) Begin(key K) Fill[K, V] {
-	f := Fill[K, V]{cache: c, key: key}
-	if c != nil {
-		i := c.stripe(key)
-		c.mu.Lock()
-		f.generation = c.generations[i]
-		c.mu.Unlock()
+func (c *Cache[K, V]) Begin() Fill[K, V] {
+	if c == nil {
+		return Fill[K, V]{}
 	}
-	return f
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Fill[K, V]{c, c.generation}
 }
 
-// Add inserts what the store answered, if no [Cache.Remove] of the key came between, and
-// drops the entries used longest ago until the cache is within its bound. A value over
-// an eighth of the bound is not kept: it would push out too much.
-func (f Fill[K, V]) Add(value V) {
+// Add inserts what the store answered, if no [Cache.Remove] came between, and drops the
+// entries used longest ago until the cache is within its bound. A value over an eighth of
+// the bound is not kept: it would push out too much.
+func (f Fill[K, V]) Add(key K, value V) {
 	c := f.cache
 	if c == nil {
 		return
 	}
-	s := sized[V]{value, entryOverhead + c.cost(f.key, value)}
+	s := sized[V]{value, entryOverhead + c.cost(key, value)}
 	if s.bytes > c.max/8 {
 		return
 	}
-	i := c.stripe(f.key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generations[i] != f.generation {
+	if c.generation != f.generation {
 		return
 	}
-	c.lru.Remove(f.key) // the eviction callback accounts for it; Add alone would not
-	c.lru.Add(f.key, s)
+	c.lru.Remove(key) // the eviction callback accounts for it; Add alone would not
+	c.lru.Add(key, s)
 	for c.used += s.bytes; c.used > c.max; {
 		c.lru.RemoveOldest()
 	}
 }
-
-func (c *Cache[K, V]) stripe(key K) uint8 { return uint8(maphash.Comparable(c.seed, key)) }

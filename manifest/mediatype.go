@@ -31,9 +31,9 @@ const (
 
 // foreign layers are fetched from elsewhere; the registry need not have them.
 var foreign = map[string]bool{
-	ocispec.MediaTypeImageLayerNonDistributable:                    true, //nolint:staticcheck // deprecated, still pushed
-	ocispec.MediaTypeImageLayerNonDistributableGzip:                true, //nolint:staticcheck // deprecated, still pushed
-	ocispec.MediaTypeImageLayerNonDistributableZstd:                true, //nolint:staticcheck // deprecated, still pushed
+	ocispec.MediaTypeImageLayerNonDistributable:                     true, //nolint:staticcheck // deprecated, still pushed
+	ocispec.MediaTypeImageLayerNonDistributableGzip:                 true, //nolint:staticcheck // deprecated, still pushed
+	ocispec.MediaTypeImageLayerNonDistributableZstd:                 true, //nolint:staticcheck // deprecated, still pushed
 	"application/vnd.docker.image.rootfs.foreign.diff.tar":          true,
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":     true,
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd":     true,

@@ -141,7 +141,7 @@ func (b *Blobs) Open(ctx context.Context, blob Blob) (*Reader, error) {
 
 // load reads a small blob whole, checks it and caches it.
 func (b *Blobs) load(ctx context.Context, blob Blob) ([]byte, error) {
-	fill := b.small.Begin(blob.Digest)
+	fill := b.small.Begin()
 	s := &segments{ctx: ctx, bucket: b.bucket, list: blob.Segments, size: blob.Size}
 	defer s.Close()
 	raw := make([]byte, blob.Size)
@@ -151,8 +151,24 @@ func (b *Blobs) load(ctx context.Context, blob Blob) ([]byte, error) {
 	if got := blob.Digest.Algorithm().FromBytes(raw); got != blob.Digest {
 		return nil, fmt.Errorf("storage: blob %s: the bucket's bytes have digest %s", blob.Digest, got)
 	}
-	fill.Add(raw)
+	fill.Add(blob.Digest, raw)
 	return raw, nil
+}
+
+// ReadAll returns all of a blob, which the caller has found to be small enough. The bytes
+// must not be modified.
+func (b *Blobs) ReadAll(ctx context.Context, blob Blob) ([]byte, error) {
+	r, err := b.Open(ctx, blob)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if raw := r.Bytes(); raw != nil {
+		return raw, nil
+	}
+	raw := make([]byte, blob.Size)
+	_, err = io.ReadFull(r, raw)
+	return raw, err
 }
 
 // Rehash reads segments and feeds them to h: for a blob whose digest is of another

@@ -98,6 +98,8 @@ type Tx interface {
 
 	// RepositoryByID finds a repository by what other rows call it.
 	RepositoryByID(id RepositoryID) (Repository, error)
+	// Linked is [Store.Linked] within the transaction.
+	Linked(repo RepositoryID, d manifest.Digest) (Blob, error)
 	// TagNames returns up to limit names of tags after a name, in order: what a client
 	// asks for far more often than for the rest of the rows.
 	TagNames(repo RepositoryID, after string, limit int) ([]string, error)

@@ -111,10 +111,7 @@ func (s *Store) Resolve(ctx context.Context, alias, name string, ref manifest.Re
 // Linked implements [meta.Store].
 func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.Digest) (b meta.Blob, err error) {
 	err = s.View(ctx, func(t meta.Tx) error {
-		if _, err := t.Links().Get(meta.LinkKey{Repository: repo, Digest: d}); err != nil {
-			return err
-		}
-		b, err = t.Blobs().Get(meta.BlobKey(d))
+		b, err = t.Linked(repo, d)
 		return err
 	})
 	return b, err

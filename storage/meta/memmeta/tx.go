@@ -41,7 +41,9 @@ func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
 }
 
 func (t *tx) Manifests() meta.Table[meta.ManifestKey, meta.Manifest] {
-	key := func(m meta.Manifest) meta.ManifestKey { return meta.ManifestKey{Repository: m.Repository, Digest: m.Digest} }
+	key := func(m meta.Manifest) meta.ManifestKey {
+		return meta.ManifestKey{Repository: m.Repository, Digest: m.Digest}
+	}
 	return table[meta.ManifestKey, meta.Manifest]{t, "manifest", key, func(m meta.Manifest) []string {
 		if m.Subject == "" {
 			return nil
@@ -51,7 +53,9 @@ func (t *tx) Manifests() meta.Table[meta.ManifestKey, meta.Manifest] {
 }
 
 func (t *tx) Edges() meta.Table[meta.EdgeKey, meta.Edge] {
-	key := func(e meta.Edge) meta.EdgeKey { return meta.EdgeKey{Repository: e.Repository, Parent: e.Parent, Child: e.Child} }
+	key := func(e meta.Edge) meta.EdgeKey {
+		return meta.EdgeKey{Repository: e.Repository, Parent: e.Parent, Child: e.Child}
+	}
 	return table[meta.EdgeKey, meta.Edge]{t, "edge", key, func(e meta.Edge) []string {
 		return []string{encode(byChild, int64(e.Repository), string(e.Child), string(e.Parent))}
 	}}
@@ -88,7 +92,9 @@ func (t *tx) Uploads() meta.Table[meta.UploadID, meta.Upload] {
 }
 
 func (t *tx) Reviews() meta.Table[meta.ReviewKey, meta.Review] {
-	key := func(r meta.Review) meta.ReviewKey { return meta.ReviewKey{Kind: r.Kind, Subject: r.Subject, Repository: r.Repository} }
+	key := func(r meta.Review) meta.ReviewKey {
+		return meta.ReviewKey{Kind: r.Kind, Subject: r.Subject, Repository: r.Repository}
+	}
 	return table[meta.ReviewKey, meta.Review]{t, "review", key, func(r meta.Review) []string {
 		return []string{encode(byDue, append([]any{r.Due.UnixNano()}, key(r).Parts()...)...)}
 	}}
@@ -124,6 +130,13 @@ func (t *tx) RepositoryByID(id meta.RepositoryID) (meta.Repository, error) {
 		return meta.Repository{}, notExist("repository", id)
 	}
 	return row.(meta.Repository), nil
+}
+
+func (t *tx) Linked(repo meta.RepositoryID, d manifest.Digest) (meta.Blob, error) {
+	if _, err := t.Links().Get(meta.LinkKey{Repository: repo, Digest: d}); err != nil {
+		return meta.Blob{}, err
+	}
+	return t.Blobs().Get(meta.BlobKey(d))
 }
 
 func (t *tx) TagNames(repo meta.RepositoryID, after string, limit int) (names []string, err error) {

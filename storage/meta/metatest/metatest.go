@@ -194,7 +194,9 @@ func testScan(t *testing.T, s meta.Store) {
 			update(t, s, put(meta.Tx.Tags, meta.Tag{Repository: repo, Name: names[i], Digest: "d", Moved: at}))
 		}
 	}
-	key := func(repo meta.RepositoryID, name string) meta.TagKey { return meta.TagKey{Repository: repo, Name: name} }
+	key := func(repo meta.RepositoryID, name string) meta.TagKey {
+		return meta.TagKey{Repository: repo, Name: name}
+	}
 	backwards := slices.Clone(names)
 	slices.Reverse(backwards)
 	for _, c := range []struct {

@@ -81,6 +81,11 @@ func testLinked(t *testing.T, s meta.Store) {
 		t.Fatal(err)
 	}
 	same(t, "blob", got, blob)
+	view(t, s, func(tx meta.Tx) error {
+		got, err := tx.Linked(1, blob.Digest)
+		same(t, "blob within a transaction", got, blob)
+		return err
+	})
 	if _, err := s.Linked(t.Context(), 2, blob.Digest); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a repository without the link: %v, want fs.ErrNotExist", err)
 	}

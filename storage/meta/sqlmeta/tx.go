@@ -109,6 +109,15 @@ func (t *tx) RepositoryByID(id meta.RepositoryID) (r meta.Repository, err error)
 	return r, err
 }
 
+func (t *tx) Linked(repo meta.RepositoryID, d manifest.Digest) (b meta.Blob, err error) {
+	c, err := t.conn()
+	if err != nil {
+		return b, err
+	}
+	err = c.one("blob", linkedBlob, []any{int64(repo), string(d)}, blobs.dest(&b)...)
+	return b, err
+}
+
 // ask reads all rows that a condition on a table selects.
 func ask[K meta.Key, R any](t *tx, s *shape[K, R], condition string, args ...any) ([]R, error) {
 	c, err := t.conn()

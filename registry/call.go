@@ -1,0 +1,313 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/manifest"
+)
+
+// call is one HTTP request on its way to an endpoint. It is the http.ResponseWriter too,
+// to count what is sent.
+type call struct {
+	http.ResponseWriter
+	r     *Registry
+	req   *http.Request
+	route route
+	op    Op
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c *call) WriteHeader(status int) {
+	c.op.Status = status
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (c *call) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.op.Sent += int64(n)
+	return n, err
+}
+
+// ReadFrom hands a file to the kernel, where the server can.
+func (c *call) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(c.ResponseWriter, r)
+	c.op.Sent += n
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// ServeHTTP answers what is below /v2/, and /token. It is to be mounted without a prefix,
+// because clients look for the API at the root of a host.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	c := &call{ResponseWriter: w, r: r, req: req}
+	if err := c.serve(); err != nil {
+		c.fail(err)
+	}
+}
+
+// apiVersion is what Docker's clients look for.
+var apiVersion = []string{"registry/2.0"}
+
+func (c *call) serve() error {
+	c.Header()["Docker-Distribution-Api-Version"] = apiVersion
+	if raw := c.req.URL.RawPath; strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f") {
+		return says(ErrNameInvalid, "a slash in the path must not be encoded")
+	}
+	c.route = parseRoute(c.req.URL.Path)
+	methods := byRoute[c.route.kind]
+	if methods == nil || c.route.kind == routeToken && c.r.cfg.Issuer == nil {
+		return says(ErrNameUnknown, "there is nothing at this path")
+	}
+	e := methods[c.req.Method]
+	if e == nil {
+		for m := range methods {
+			c.Header().Add("Allow", m)
+		}
+		slices.Sort(c.Header()["Allow"])
+		return ErrUnsupported
+	}
+	c.op = Op{
+		Action: e.action, Remote: c.remote(), Method: c.req.Method, UserAgent: c.req.UserAgent(), Name: c.route.name, Header: c.Header(),
+		asks: e.asks, creates: e.creates, pulls: e.kind == routeManifest && !e.asks,
+	}
+	if c.route.name != "" {
+		if err := manifest.CheckName(c.route.name); err != nil {
+			return err
+		}
+	}
+	if e.kind != routeToken {
+		var err error
+		if c.op.Identity, err = c.authenticate(c.req); err != nil {
+			return err
+		}
+	}
+	return e.serve(c)
+}
+
+// do carries the call's operation out through the pipeline.
+func (c *call) do(act func(ctx context.Context) error) error {
+	return c.r.do(c.req.Context(), &c.op, act)
+}
+
+// authenticate asks the authenticators in turn.
+func (c *call) authenticate(req *http.Request) (auth.Identity, error) {
+	for _, a := range c.r.auth {
+		id, err := a.Authenticate(req)
+		switch {
+		case err == nil:
+			return id, nil
+		case errors.Is(err, auth.ErrNoCredential):
+		case errors.Is(err, auth.ErrInvalidCredential):
+			return id, &badCredentialError{err}
+		default:
+			return id, fmt.Errorf("authenticate: %w", err)
+		}
+	}
+	if len(c.r.auth) > 0 && req.Header.Get("Authorization") != "" {
+		return auth.Identity{}, &badCredentialError{fmt.Errorf("%w: of no known kind", auth.ErrInvalidCredential)}
+	}
+	return auth.Identity{}, nil
+}
+
+// badCredentialError is answered with 401, also where anonymous would be let in: clients
+// that keep old credentials must learn of it (moby#8376).
+type badCredentialError struct{ err error }
+
+func (e *badCredentialError) Error() string { return e.err.Error() }
+func (e *badCredentialError) Unwrap() error { return e.err }
+
+// remote returns the client's address.
+func (c *call) remote() netip.Addr {
+	ap, err := netip.ParseAddrPort(c.req.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := ap.Addr().Unmap()
+	if !c.r.trusted(addr) {
+		return addr
+	}
+	// Each proxy appends the address that it saw. The last that is not a proxy is the
+	// client; what stands before it is the client's own claim.
+	hops := strings.Split(strings.Join(c.req.Header["X-Forwarded-For"], ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		forwarded, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			return addr
+		}
+		if addr = forwarded.Unmap(); !c.r.trusted(addr) {
+			return addr
+		}
+	}
+	return addr
+}
+
+func (r *Registry) trusted(a netip.Addr) bool {
+	return slices.ContainsFunc(r.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// publicURL returns scheme and host as the client knows them.
+func (c *call) publicURL() string {
+	if c.r.cfg.PublicURL != "" {
+		return c.r.cfg.PublicURL
+	}
+	if c.req.TLS != nil {
+		return "https://" + c.req.Host
+	}
+	return "http://" + c.req.Host
+}
+
+// json writes a reply with a body.
+func (c *call) json(status int, contentType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := c.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.WriteHeader(status)
+	if c.req.Method == http.MethodHead {
+		return nil
+	}
+	c.Write(body) //nolint:errcheck // the client has gone
+	return nil
+}
+
+// empty writes a reply without a body.
+func (c *call) empty(status int) error {
+	if status != http.StatusNoContent {
+		c.Header()["Content-Length"] = zeroLength
+	}
+	c.WriteHeader(status)
+	return nil
+}
+
+var zeroLength = []string{"0"}
+
+// fail writes the reply to an error, from the table.
+func (c *call) fail(err error) {
+	if c.op.Status != 0 {
+		// The reply has begun: cut it short, so that nobody takes it for whole.
+		c.r.cfg.Logger.ErrorContext(c.req.Context(), "reply cut short", "method", c.req.Method, "path", c.req.URL.Path, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	if ctx := c.req.Context(); ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		panic(http.ErrAbortHandler) // there is nobody to answer
+	}
+	row, message, detail := wire(err)
+	if row.status >= http.StatusInternalServerError {
+		c.r.cfg.Logger.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.req.URL.Path, "error", err)
+	}
+	h := c.Header()
+	if own, ok := errors.AsType[*Error](err); ok {
+		for name, values := range own.Header {
+			h[name] = values
+		}
+	}
+	if row.status == http.StatusUnauthorized {
+		message = c.challenge(err, message)
+		if h.Get("WWW-Authenticate") == "" {
+			row, message = wireDenied, "this registry takes no credentials"
+		}
+	}
+	body := errorBody{}
+	body.Errors[0].Code, body.Errors[0].Message, body.Errors[0].Detail = row.code, message, detail
+	if err := c.json(row.status, "application/json", body); err != nil {
+		c.r.cfg.Logger.ErrorContext(c.req.Context(), "error cannot be written", "error", err)
+	}
+}
+
+var wireDenied, _, _ = wire(ErrDenied)
+
+// errorBody is the specification's error document.
+type errorBody struct {
+	Errors [1]struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
+	} `json:"errors"`
+}
+
+// challenge sets WWW-Authenticate and returns words that say what to do. A challenge for a
+// token that was sent says what is wrong with it; without that containerd tries the same
+// token five times.
+func (c *call) challenge(err error, message string) string {
+	var scope *challengeError
+	reason := ""
+	if errors.As(err, &scope) && scope.insufficient {
+		reason = "insufficient_scope"
+	}
+	if bad := (*badCredentialError)(nil); errors.As(err, &bad) {
+		reason = "invalid_token"
+		message = fmt.Sprintf("the credentials are not valid; log in again, or remove them to pull what is public: docker logout %s", c.req.Host)
+		if errors.Is(err, auth.ErrExpired) {
+			message = fmt.Sprintf("the credentials have expired; log in again, or remove them to pull what is public: docker logout %s", c.req.Host)
+		}
+	}
+	h := c.Header()
+	if c.r.cfg.Issuer != nil {
+		value := fmt.Sprintf(`Bearer realm="%s/token",service="%s"`, c.publicURL(), service(c.publicURL()))
+		if scope != nil {
+			value += fmt.Sprintf(`,scope="%s"`, scope.scope)
+		}
+		if reason != "" {
+			value += fmt.Sprintf(`,error="%s"`, reason)
+		}
+		h.Set("WWW-Authenticate", value)
+		return message
+	}
+	for _, a := range c.r.auth {
+		if ch, ok := a.(auth.Challenger); ok {
+			h.Add("WWW-Authenticate", ch.Challenge())
+		}
+	}
+	return message
+}
+
+// service is the name that clients are asked to send to /token: the public host.
+func service(publicURL string) string {
+	_, host, _ := strings.Cut(publicURL, "://")
+	return host
+}
+
+// getBase is end-1. It challenges anonymous clients, because docker keeps its credentials
+// to itself if it does not (zot 7ceb01dc); without authenticators there is nothing to ask
+// for.
+func (c *call) getBase() error {
+	return c.do(func(context.Context) error {
+		if c.op.Identity.IsAnonymous() && c.op.Identity.Scope == nil && len(c.r.auth) > 0 {
+			return ErrUnauthorized
+		}
+		return c.json(http.StatusOK, "application/json", struct{}{})
+	})
+}
+
+// number reads a query parameter that counts something: -1 where it is not given, and as
+// much as an int holds where it is more.
+func (c *call) number(name string) (int, error) {
+	s := c.req.URL.Query().Get(name)
+	if s == "" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if errors.Is(err, strconv.ErrRange) && s[0] != '-' {
+		return n, nil
+	}
+	if err != nil || n < 0 {
+		return 0, says(ErrBadRequest, "%s must be a number of 0 or more", name)
+	}
+	return n, nil
+}

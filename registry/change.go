@@ -1,0 +1,166 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/registry/event"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// eventTypes are what sinks are told of changes.
+var eventTypes = map[ChangeKind]event.Type{
+	CreateRepository: event.RepositoryCreated,
+	LinkBlob:         event.BlobLinked,
+	PutManifest:      event.ManifestPushed,
+	MoveTag:          event.TagMoved,
+	DeleteTag:        event.TagDeleted,
+	DeleteManifest:   event.ManifestDeleted,
+	DeleteBlob:       event.BlobDeleted,
+}
+
+// change asks the guards about a change and, if they agree, writes its event into the
+// outbox. Every change of a repository goes through here.
+func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) error {
+	for _, g := range r.cfg.Guards {
+		if err := g.Check(ctx, tx, op, c); err != nil {
+			return err
+		}
+	}
+	told := false
+	for _, err := range tx.Sinks().Scan(meta.Range[meta.SinkName]{Limit: 1}) {
+		if err != nil {
+			return err
+		}
+		told = true
+	}
+	if !told {
+		return nil
+	}
+	e := event.Event{
+		ID: rand.Text(), Type: eventTypes[c.Kind], Time: time.Now().UTC(),
+		Account: string(op.Repository.Account), Repository: op.Repository.Name, RepositoryID: int64(op.Repository.ID),
+		Principal: op.Identity.Principal.String(), Digest: c.Digest, Previous: c.Before, Tag: c.Tag, Size: c.Size,
+	}
+	if c.Manifest != nil {
+		e.MediaType, e.ArtifactType = c.Manifest.MediaType, c.Manifest.ArtifactType
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	n, err := tx.Sequence()
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	})
+	return tx.Events().Put(meta.Event{Sequence: n, Repository: op.Repository.ID, At: e.Time, Data: data})
+}
+
+// update runs a transaction on the operation's repository, which is created within it if
+// it does not exist and the operation may do that. It fails if the repository has been
+// deleted, or replaced by another of its name, since the operation was authorized.
+func (r *Registry) update(ctx context.Context, op *Op, fn func(tx meta.Tx) error, opts ...meta.UpdateOption) error {
+	found := op.Repository
+	return r.store.Update(ctx, func(tx meta.Tx) error {
+		op.Repository = found // fn may run again
+		_, name := splitName(op.Name)
+		repo, err := tx.Repositories().Get(meta.RepositoryKey{Account: op.account, Name: name})
+		switch {
+		case err == nil && (found.ID == repo.ID || found.ID == 0 && op.creates):
+			op.Repository = repo
+		case errors.Is(err, fs.ErrNotExist) && found.ID == 0 && op.creates:
+			if err := r.create(ctx, tx, op, name, meta.Public); err != nil {
+				return err
+			}
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			return nameUnknown(op.Name)
+		default:
+			return err
+		}
+		return fn(tx)
+	}, opts...)
+}
+
+// create puts the operation's repository.
+func (r *Registry) create(ctx context.Context, tx meta.Tx, op *Op, name string, v meta.Visibility) error {
+	op.Repository = meta.Repository{
+		ID: newID(), Account: op.account, Name: name, Visibility: v, Created: time.Now().UTC(), CreatedBy: op.Identity.Principal.String(),
+	}
+	if err := tx.Repositories().Put(op.Repository); err != nil {
+		return err
+	}
+	r.caches.forgetRepository(tx, op.Repository.Key())
+	return r.change(ctx, tx, op, &Change{Kind: CreateRepository})
+}
+
+// review queues something to be looked at after the grace.
+func (r *Registry) review(tx meta.Tx, kind meta.ReviewKind, repo meta.RepositoryID, subject string) error {
+	return tx.Reviews().Put(meta.Review{Kind: kind, Subject: subject, Repository: repo, Due: time.Now().UTC().Add(r.cfg.Grace)})
+}
+
+// link gives the operation's repository the right to serve a blob, if it has not yet. A new
+// link is queued for review, because the manifest that needs it may never come.
+func (r *Registry) link(ctx context.Context, tx meta.Tx, op *Op, b meta.Blob) error {
+	key := meta.LinkKey{Repository: op.Repository.ID, Digest: b.Digest}
+	if err := r.review(tx, meta.ReviewLink, key.Repository, string(b.Digest)); err != nil {
+		return err
+	}
+	if _, err := tx.Links().Get(key); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := r.change(ctx, tx, op, &Change{Kind: LinkBlob, Digest: b.Digest, Size: b.Size}); err != nil {
+		return err
+	}
+	return tx.Links().Put(meta.Link{Repository: key.Repository, Digest: key.Digest, Created: time.Now().UTC()})
+}
+
+// moveTag points a tag to a manifest, or deletes it where there is none to point to, and
+// keeps its history. A tag that points there already is left alone.
+func (r *Registry) moveTag(ctx context.Context, tx meta.Tx, op *Op, name string, m *manifest.Manifest) error {
+	key := meta.TagKey{Repository: op.Repository.ID, Name: name}
+	old, err := tx.Tags().Get(key)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c := Change{Kind: DeleteTag, Tag: name, Before: old.Digest, Digest: old.Digest}
+	var to manifest.Digest
+	if m != nil {
+		to = m.Digest
+		c = Change{Kind: MoveTag, Tag: name, Before: old.Digest, Digest: to, Size: int64(len(m.Raw)), Manifest: m}
+	}
+	if old.Digest == to {
+		return nil
+	}
+	if err := r.change(ctx, tx, op, &c); err != nil {
+		return err
+	}
+	n, err := tx.Sequence()
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	if m != nil {
+		err = tx.Tags().Put(meta.Tag{Repository: key.Repository, Name: name, Digest: to, Moved: now})
+	} else {
+		err = tx.Tags().Delete(key)
+	}
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", name, err)
+	}
+	r.caches.forgetReference(tx, key.Repository, name)
+	return tx.Moves().Put(meta.Move{
+		Repository: key.Repository, Tag: name, Sequence: n, From: old.Digest, To: to, At: now, By: op.Identity.Principal.String(),
+	})
+}

@@ -1,0 +1,126 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/policy"
+	"github.com/esplanade-registry/esplanade/registry/event"
+	"github.com/esplanade-registry/esplanade/storage"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// Defaults of [Config].
+const (
+	DefaultManifestCache = 16 << 20
+	DefaultGrace         = 24 * time.Hour
+	DefaultTokenLifetime = 15 * time.Minute
+)
+
+// MinTokenLifetime is the least that Docker's token specification allows; clients take a
+// shorter one for it.
+const MinTokenLifetime = time.Minute
+
+// Config is what [New] needs. Store and Bucket are required. With nothing else, anyone may
+// pull what is public and nobody may push.
+type Config struct {
+	Store  meta.Store     // truth
+	Bucket storage.Bucket // bytes
+
+	// Authenticators are asked in order; see package auth.
+	Authenticators []auth.Authenticator
+	// Issuer and Verifier serve /token and read its tokens, ahead of Authenticators.
+	// Without them clients are challenged for what an authenticator names itself.
+	Issuer   auth.Issuer
+	Verifier auth.Verifier
+	// TokenLifetime is that of access tokens: [DefaultTokenLifetime] if 0, and at least
+	// [MinTokenLifetime].
+	TokenLifetime time.Duration
+
+	// Evaluators decide who may do what: policy.Public and policy.Owner if nil.
+	Evaluators []policy.Evaluator
+	// Interceptors wrap every operation, the first outermost.
+	Interceptors []Interceptor
+	// Guards check every change within its transaction.
+	Guards []Guard
+	// Sinks receive events, by the names that the store knows them by, while Run runs.
+	Sinks map[string]event.Sink
+
+	// PublicURL is where clients reach the registry, such as https://registry.example.com.
+	// Where it is empty, it is taken from each request: its Host, and whether it came over
+	// TLS. Behind a proxy that ends TLS it must be set.
+	PublicURL string
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed. The address of a
+	// client is the last entry that is not one of them.
+	TrustedProxies []netip.Prefix
+
+	// ManifestCache bounds the memory of what pulls need: decoded manifests and where tags
+	// lead, in bytes. 0 means [DefaultManifestCache], less than 0 that every pull asks the
+	// store.
+	ManifestCache int64
+	// BlobCache bounds the memory of blobs up to storage.MaxCachedBlob, in bytes. 0 means
+	// storage.DefaultCacheBytes, less than 0 none.
+	BlobCache int64
+
+	// CreateOnPush makes a push to a repository that does not exist create it, public, if
+	// the principal may.
+	CreateOnPush bool
+	// AllowMissing accepts manifests whose blobs or children are not in the repository:
+	// sparse indexes. Such an image cannot be pulled whole.
+	AllowMissing bool
+	// Catalog serves /v2/_catalog, the list of all repositories that the caller may pull.
+	Catalog bool
+
+	// Grace is how long what may be garbage is left alone: [DefaultGrace] if 0. It must be
+	// longer than a push takes.
+	Grace time.Duration
+	// Logger gets what a host should look at; nil logs nothing.
+	Logger *slog.Logger
+}
+
+// resolve checks the configuration and fills in defaults.
+func (c Config) resolve() (Config, error) {
+	if c.Store == nil || c.Bucket == nil {
+		return c, errors.New("registry: Config needs a Store and a Bucket")
+	}
+	if (c.Issuer == nil) != (c.Verifier == nil) {
+		return c, errors.New("registry: Config needs both Issuer and Verifier, or neither")
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return c, fmt.Errorf("registry: PublicURL %q is not of the form https://host[:port]", c.PublicURL)
+		}
+		c.PublicURL = u.Scheme + "://" + u.Host
+	}
+	if c.Evaluators == nil {
+		c.Evaluators = []policy.Evaluator{policy.Public{}, policy.Owner{}}
+	}
+	if c.ManifestCache == 0 {
+		c.ManifestCache = DefaultManifestCache
+	}
+	if c.Grace == 0 {
+		c.Grace = DefaultGrace
+	}
+	if c.TokenLifetime == 0 {
+		c.TokenLifetime = DefaultTokenLifetime
+	}
+	if c.Grace < 0 || c.TokenLifetime < MinTokenLifetime {
+		return c, errors.New("registry: Grace or TokenLifetime is too short")
+	}
+	for name, s := range c.Sinks {
+		if name == "" || s == nil {
+			return c, fmt.Errorf("registry: sink %q has no name or is nil", name)
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

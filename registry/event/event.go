@@ -1,0 +1,60 @@
+// Package event has the events that a registry tells of, and the sinks that receive them.
+//
+// Events leave through an outbox: an event is written in the transaction that made the
+// change, and delivered to every sink at least once, in order for each repository. A sink
+// that fails is tried again later; meanwhile the events of that repository wait and those
+// of others go on.
+package event
+
+import (
+	"context"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+)
+
+// Type says what happened.
+type Type string
+
+// The types of events. New ones may come with any release; a sink ignores those that it does
+// not know.
+const (
+	RepositoryCreated Type = "repository.created"
+	ManifestPushed    Type = "manifest.pushed" // not for a repeated push of the same bytes
+	ManifestDeleted   Type = "manifest.deleted"
+	TagMoved          Type = "tag.moved" // made, or pointed to another manifest
+	TagDeleted        Type = "tag.deleted"
+	BlobLinked        Type = "blob.linked" // uploaded or mounted
+	BlobDeleted       Type = "blob.deleted"
+)
+
+// Event is one change.
+type Event struct {
+	ID           string          `json:"id"` // the same in every delivery
+	Type         Type            `json:"type"`
+	Time         time.Time       `json:"time"`
+	Account      string          `json:"account"` // that owns the registry
+	Repository   string          `json:"repository"`
+	RepositoryID int64           `json:"repositoryId"`
+	Principal    string          `json:"principal"` // who did it
+	Digest       manifest.Digest `json:"digest,omitempty"`
+	Previous     manifest.Digest `json:"previous,omitempty"` // what a tag pointed to before
+	Tag          string          `json:"tag,omitempty"`
+	MediaType    string          `json:"mediaType,omitempty"`
+	ArtifactType string          `json:"artifactType,omitempty"`
+	Size         int64           `json:"size,omitempty"` // bytes of the manifest or blob
+}
+
+// Sink receives events.
+type Sink interface {
+	// Deliver takes one event. With an error, the event and those of its repository that
+	// follow it are delivered again later. An event may come more than once, also after
+	// Deliver returned nil.
+	Deliver(ctx context.Context, e Event) error
+}
+
+// SinkFunc is a function as a [Sink].
+type SinkFunc func(ctx context.Context, e Event) error
+
+// Deliver calls f.
+func (f SinkFunc) Deliver(ctx context.Context, e Event) error { return f(ctx, e) }

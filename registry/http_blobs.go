@@ -1,0 +1,304 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/policy"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// maxRanges bounds a request for several ranges; lazy pullers ask for a handful.
+const maxRanges = 16
+
+var (
+	octetStream = []string{"application/octet-stream"}
+	acceptBytes = []string{"bytes"}
+)
+
+// blobHeader sets the headers that GET and HEAD share. A blob is never encoded: clients
+// ask for zstd and gzip, and would decode (containerd, docker).
+func (c *call) blobHeader(d manifest.Digest) {
+	h := c.Header()
+	h["Content-Type"] = octetStream
+	h["Docker-Content-Digest"] = []string{string(d)}
+	h["Etag"] = []string{`"` + string(d) + `"`}
+	h["Accept-Ranges"] = acceptBytes
+}
+
+func (c *call) getBlob() error {
+	d, err := manifest.ParseDigest(c.route.ref)
+	if err != nil {
+		return err
+	}
+	c.op.Reference.Digest = d
+	return c.do(func(ctx context.Context) error {
+		b, err := c.r.blob(ctx, &c.op, d)
+		if err != nil {
+			return err
+		}
+		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
+		req, err := c.ranged(b.Size)
+		if err != nil {
+			return err
+		}
+		in, err := c.r.blobs.Open(ctx, stored(b))
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		c.blobHeader(d)
+		var content io.ReadSeeker = in
+		if f := in.File(); f != nil {
+			content = f // so that net/http finds a file for sendfile
+		}
+		http.ServeContent(c, req, "", time.Time{}, content)
+		return in.Err() // the bucket failed part-way: the connection is cut
+	})
+}
+
+// ranged returns the request to serve content of a size for. Ranges that cannot be
+// satisfied are an error of ours, and what the specification says to ignore is taken away,
+// before net/http answers in its own words.
+func (c *call) ranged(size int64) (*http.Request, error) {
+	header := c.req.Header.Get("Range")
+	if header == "" {
+		return c.req, nil
+	}
+	list, ok := strings.CutPrefix(header, "bytes=")
+	if !ok || size == 0 {
+		req := c.req.Clone(c.req.Context())
+		req.Header.Del("Range")
+		return req, nil
+	}
+	satisfiable, n := false, 0
+	for spec := range strings.SplitSeq(list, ",") {
+		spec = textproto.TrimString(spec)
+		if spec == "" {
+			continue
+		}
+		first, last, ok := strings.Cut(spec, "-")
+		from, err := strconv.ParseUint(first, 10, 63)
+		to, errTo := strconv.ParseUint(last, 10, 63)
+		switch n++; {
+		case !ok || n > maxRanges, first != "" && err != nil, last != "" && errTo != nil, first == "" && last == "", first != "" && last != "" && to < from:
+			return nil, rangeError(size)
+		case first == "" && to > 0, first != "" && int64(from) < size:
+			satisfiable = true
+		}
+	}
+	if !satisfiable {
+		return nil, rangeError(size)
+	}
+	return c.req, nil
+}
+
+func rangeError(size int64) error {
+	return &Error{
+		Err: ErrContentRange, Message: "the blob has " + strconv.FormatInt(size, 10) + " bytes; the Range is beyond them, cannot be read, or has too many parts",
+		Header: http.Header{"Content-Range": {"bytes */" + strconv.FormatInt(size, 10)}},
+	}
+}
+
+func (c *call) headBlob() error {
+	d, err := manifest.ParseDigest(c.route.ref)
+	if err != nil {
+		return err
+	}
+	c.op.Reference.Digest = d
+	return c.do(func(ctx context.Context) error {
+		b, err := c.r.blob(ctx, &c.op, d)
+		if err != nil {
+			return err
+		}
+		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
+		if !c.op.Identity.IsAnonymous() {
+			decision, _, err := c.r.permitted(ctx, &c.op, policy.InitiateLayerUpload, c.op.account, c.op.Repository, c.op.Repository.Name)
+			if err == nil && decision.Effect == policy.Allow {
+				err = c.r.renew(ctx, &c.op, d)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		c.blobHeader(d)
+		c.Header()["Content-Length"] = []string{strconv.FormatInt(b.Size, 10)}
+		c.WriteHeader(http.StatusOK)
+		return nil
+	})
+}
+
+func (c *call) deleteBlob() error {
+	d, err := manifest.ParseDigest(c.route.ref)
+	if err != nil {
+		return err
+	}
+	c.op.Reference.Digest = d
+	return c.do(func(ctx context.Context) error {
+		if err := c.r.deleteBlob(ctx, &c.op, d); err != nil {
+			return err
+		}
+		return c.empty(http.StatusAccepted)
+	})
+}
+
+// postUpload begins an upload; or mounts a blob, or takes it whole, where that is asked for.
+func (c *call) postUpload() error {
+	q := c.req.URL.Query()
+	algorithm := manifest.SHA256
+	var mount, whole manifest.Digest
+	var err error
+	if s := q.Get("digest-algorithm"); s != "" {
+		if algorithm, err = manifest.ParseAlgorithm(s); err != nil {
+			return err
+		}
+	}
+	if s := q.Get("mount"); s != "" {
+		if mount, err = manifest.ParseDigest(s); err != nil {
+			return err
+		}
+	}
+	if s := q.Get("digest"); s != "" {
+		if whole, err = manifest.ParseDigest(s); err != nil {
+			return err
+		}
+	}
+	return c.do(func(ctx context.Context) error {
+		if mount != "" {
+			mounted, err := c.r.mountBlob(ctx, &c.op, mount, q.Get("from"))
+			if err != nil {
+				return err
+			}
+			if mounted {
+				return c.created(mount)
+			}
+		}
+		u, err := c.r.startUpload(ctx, &c.op, algorithm)
+		if err != nil {
+			return err
+		}
+		if whole == "" {
+			return c.uploadStatus(u, http.StatusAccepted)
+		}
+		if _, err := c.r.finishUpload(ctx, &c.op, u.ID, whole, chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}); err != nil {
+			// nobody knows of the upload, so nobody will go on with it
+			if err := c.r.cancelUpload(settled(ctx), &c.op, u.ID); err != nil {
+				c.r.cfg.Logger.WarnContext(ctx, "an upload is left to expire", "error", err)
+			}
+			return err
+		}
+		return c.created(whole)
+	})
+}
+
+// created answers for a blob that is now in the repository.
+func (c *call) created(d manifest.Digest) error {
+	h := c.Header()
+	h["Location"] = []string{"/v2/" + c.route.name + "/blobs/" + string(d)}
+	h["Docker-Content-Digest"] = []string{string(d)}
+	return c.empty(http.StatusCreated)
+}
+
+// uploadStatus says how far an upload has come. The location is path-absolute, which
+// survives any proxy (distribution#2862).
+func (c *call) uploadStatus(u meta.Upload, status int) error {
+	h := c.Header()
+	h["Location"] = []string{c.uploadLocation(u.ID)}
+	h["Docker-Upload-Uuid"] = []string{string(u.ID)}
+	h["Range"] = []string{uploadRange(u)}
+	return c.empty(status)
+}
+
+func (c *call) uploadLocation(id meta.UploadID) string {
+	return "/v2/" + c.route.name + "/blobs/uploads/" + url.PathEscape(string(id))
+}
+
+// chunk reads what the request says of its body. Content-Range is <start>-<end>, without
+// the unit that RFC 9110 has.
+func (c *call) chunk() (chunk, error) {
+	part := chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}
+	header := c.req.Header.Get("Content-Range")
+	if header == "" {
+		return part, nil
+	}
+	first, last, ok := strings.Cut(header, "-")
+	start, err := strconv.ParseUint(first, 10, 62)
+	end, errEnd := strconv.ParseUint(last, 10, 62)
+	if !ok || err != nil || errEnd != nil || end < start {
+		return part, says(ErrBlobUploadInvalid, "Content-Range must be of the form <start>-<end>, both included")
+	}
+	part.start = int64(start)
+	size := int64(end - start + 1)
+	if part.size >= 0 && part.size != size {
+		return part, says(ErrSizeInvalid, "Content-Range announces %d bytes, Content-Length %d", size, part.size)
+	}
+	part.size = size
+	return part, nil
+}
+
+// whereItEnds adds to an error about a chunk out of order where to go on.
+func (c *call) whereItEnds(err error) error {
+	if errors.Is(err, ErrRange) {
+		c.Header()["Location"] = []string{c.uploadLocation(meta.UploadID(c.route.ref))}
+	}
+	return err
+}
+
+func (c *call) patchUpload() error {
+	part, err := c.chunk()
+	if err != nil {
+		return err
+	}
+	return c.do(func(ctx context.Context) error {
+		u, err := c.r.appendUpload(ctx, &c.op, meta.UploadID(c.route.ref), part)
+		if err != nil {
+			return c.whereItEnds(err)
+		}
+		return c.uploadStatus(u, http.StatusAccepted)
+	})
+}
+
+func (c *call) putUpload() error {
+	d, err := manifest.ParseDigest(c.req.URL.Query().Get("digest"))
+	if err != nil {
+		return err
+	}
+	part, err := c.chunk()
+	if err != nil {
+		return err
+	}
+	c.op.Reference.Digest = d
+	return c.do(func(ctx context.Context) error {
+		if _, err := c.r.finishUpload(ctx, &c.op, meta.UploadID(c.route.ref), d, part); err != nil {
+			return c.whereItEnds(err)
+		}
+		return c.created(d)
+	})
+}
+
+func (c *call) getUpload() error {
+	return c.do(func(ctx context.Context) error {
+		u, err := c.r.upload(ctx, &c.op, meta.UploadID(c.route.ref))
+		if err != nil {
+			return err
+		}
+		return c.uploadStatus(u, http.StatusNoContent)
+	})
+}
+
+func (c *call) deleteUpload() error {
+	return c.do(func(ctx context.Context) error {
+		if err := c.r.cancelUpload(ctx, &c.op, meta.UploadID(c.route.ref)); err != nil {
+			return err
+		}
+		return c.empty(http.StatusNoContent)
+	})
+}

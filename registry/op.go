@@ -1,0 +1,185 @@
+package registry
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/policy"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// Op is one operation on its way through the registry, whether it came over HTTP or from
+// Go. Interceptors see it before and after.
+type Op struct {
+	Action    policy.Action
+	Identity  auth.Identity
+	Remote    netip.Addr // of the client; invalid for calls within the process
+	Method    string     // of HTTP; "" for calls within the process
+	UserAgent string
+
+	// Name is the repository as the client names it, alias/repository; "" where the
+	// operation is about none.
+	Name string
+	// Repository is the one that Name leads to, once next was called; its ID is 0 where
+	// there is none.
+	Repository meta.Repository
+	// Reference is the tag or digest that the client names, if any.
+	Reference manifest.Reference
+	// Descriptor is what was read or written, once it is known.
+	Descriptor manifest.Descriptor
+
+	// Header holds headers for the reply. It is nil for calls within the process.
+	Header http.Header
+	// Received and Sent count the bytes of bodies, and Status is that of the reply, once
+	// next has returned. Calls within the process leave Sent and Status alone.
+	Received, Sent int64
+	Status         int
+
+	account meta.AccountID // that Name's alias belongs to, also where there is no repository
+	asks    bool           // the store and no cache may answer: decisions made while pushing
+	creates bool           // the operation may create the repository
+	pulls   bool           // the operation reads the manifest that Reference names
+	pulled  *pulled        // that manifest, if resolving found it
+	missing bool           // or whether resolving found that there is none
+}
+
+// Interceptor wraps every operation: it may refuse it with an error, add headers to the
+// reply, and measure. Authentication is done when it is called; the repository is looked up,
+// the policy evaluated and the operation carried out by next. It must call next at most
+// once.
+type Interceptor func(ctx context.Context, op *Op, next func(context.Context) error) error
+
+// ChangeKind says what a change does.
+type ChangeKind uint8
+
+// The kinds of changes.
+const (
+	CreateRepository ChangeKind = iota + 1
+	LinkBlob                    // an upload is finished, or a blob mounted
+	PutManifest                 // new to the repository
+	MoveTag                     // made, or pointed to another manifest
+	DeleteTag
+	DeleteManifest
+	DeleteBlob
+)
+
+// Change is one change that an operation is about to make.
+type Change struct {
+	Kind     ChangeKind
+	Tag      string
+	Before   manifest.Digest    // of a tag that exists: where it points
+	Digest   manifest.Digest    // of the manifest or blob
+	Size     int64              // of the manifest or blob
+	Manifest *manifest.Manifest // of PutManifest
+}
+
+// Guard checks changes within the transaction that makes them, so that its rule holds
+// whatever else happens at the time: immutable tags, quotas. An error refuses the whole
+// operation. It may be called more than once for one change and must have no effect
+// outside tx.
+type Guard interface {
+	Check(ctx context.Context, tx meta.Tx, op *Op, change *Change) error
+}
+
+// do takes an operation through the pipeline and carries it out.
+func (r *Registry) do(ctx context.Context, op *Op, act func(context.Context) error) error {
+	return r.intercept(ctx, op, 0, act)
+}
+
+func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(context.Context) error) error {
+	if i < len(r.cfg.Interceptors) {
+		return r.cfg.Interceptors[i](ctx, op, func(ctx context.Context) error { return r.intercept(ctx, op, i+1, act) })
+	}
+	if op.Name != "" {
+		if err := r.resolve(ctx, op); err != nil {
+			return err
+		}
+		if err := r.authorize(ctx, op, op.Action); err != nil {
+			return err
+		}
+		if op.Repository.ID == 0 {
+			if err := r.unknown(ctx, op); err != nil {
+				return err
+			}
+		}
+	}
+	return act(ctx)
+}
+
+// unknown decides what becomes of an operation on a repository that does not exist.
+func (r *Registry) unknown(ctx context.Context, op *Op) error {
+	if !op.creates || op.account == "" {
+		return nameUnknown(op.Name)
+	}
+	if !r.cfg.CreateOnPush {
+		return says(ErrNameUnknown, "the repository %s does not exist; create it before pushing to it", op.Name)
+	}
+	return r.authorize(ctx, op, policy.CreateRepository)
+}
+
+func nameUnknown(name string) error {
+	return says(ErrNameUnknown, "the repository %s does not exist, or you may not see it; check its alias and name", name)
+}
+
+// permitted evaluates the policy for an action on a repository. A token that does not cover
+// it leaves its bearer with what anybody may do.
+func (r *Registry) permitted(ctx context.Context, op *Op, action policy.Action, account meta.AccountID, repo meta.Repository, name string) (policy.Decision, bool, error) {
+	covered := op.Identity.Scope.Allows(string(account), name, action.Verb())
+	req := policy.Request{
+		Principal: op.Identity.Principal,
+		Action:    action,
+		Resource:  policy.Resource{Account: string(account), Repository: name, ID: int64(repo.ID), Public: repo.Visibility == meta.Public},
+		Remote:    op.Remote,
+		UserAgent: op.UserAgent,
+	}
+	if !covered {
+		req.Principal = auth.Principal{}
+	}
+	d, err := policy.Evaluate(ctx, r.cfg.Evaluators, &req)
+	return d, covered, err
+}
+
+// authorize refuses the operation unless the policy allows the action. Who may not pull is
+// told that there is nothing, whether there is or not; who may not push is told only about
+// themselves.
+func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) error {
+	name := op.Repository.Name
+	if op.Repository.ID == 0 {
+		_, name = splitName(op.Name)
+	}
+	d, covered, err := r.permitted(ctx, op, action, op.account, op.Repository, name)
+	if err != nil {
+		return err
+	}
+	if d.Effect == policy.Allow {
+		return nil
+	}
+	verb := action.Verb()
+	if verb == auth.Pull && (op.Identity.IsAnonymous() || covered) {
+		return nameUnknown(op.Name)
+	}
+	if op.Identity.IsAnonymous() || !covered {
+		return &challengeError{scope: auth.Wanted{Type: "repository", Name: op.Name, Verbs: scopeVerbs(verb)}, insufficient: op.Identity.Scope != nil}
+	}
+	return says(ErrDenied, "%s is not authorized to perform %s on repository %s", op.Identity.Principal, action, op.Name)
+}
+
+// scopeVerbs returns what a client should ask for: docker asks for pull along with push.
+func scopeVerbs(v auth.Verb) []auth.Verb {
+	if v == auth.Push {
+		return []auth.Verb{auth.Pull, auth.Push}
+	}
+	return []auth.Verb{v}
+}
+
+// challengeError is answered with 401 and a challenge for the scope.
+type challengeError struct {
+	scope        auth.Wanted
+	insufficient bool // a token was sent, but it does not cover the scope
+}
+
+func (e *challengeError) Error() string { return ErrUnauthorized.Error() }
+func (e *challengeError) Unwrap() error { return ErrUnauthorized }

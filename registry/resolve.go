@@ -1,0 +1,135 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// splitName parts alias/repository at the first slash.
+func splitName(name string) (alias, repo string) {
+	alias, repo, _ = strings.Cut(name, "/")
+	return alias, repo
+}
+
+// resolve finds the repository of an operation and, for a pull, the manifest in the same
+// statement. What does not exist is left empty: whether the caller may know is not decided
+// yet.
+func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
+	alias, name := splitName(op.Name)
+	if !op.asks {
+		if account, ok := r.caches.aliases.Get(alias); ok {
+			if repo, ok := r.caches.repositories.Get(meta.RepositoryKey{Account: account, Name: name}); ok {
+				op.account, op.Repository = account, repo
+				return nil
+			}
+		}
+	}
+	aliases, repositories := r.caches.aliases.Begin(), r.caches.repositories.Begin()
+	if op.pulls {
+		err = r.pull(ctx, op)
+	} else {
+		op.Repository, err = r.store.Find(ctx, alias, name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if op.Repository.ID == 0 {
+		op.account, err = r.accountOf(ctx, alias)
+		return err
+	}
+	op.account = op.Repository.Account
+	aliases.Add(alias, op.account)
+	repositories.Add(op.Repository.Key(), op.Repository)
+	return nil
+}
+
+// pull asks the store for repository and manifest in one statement.
+func (r *Registry) pull(ctx context.Context, op *Op) error {
+	alias, name := splitName(op.Name)
+	fill := r.caches.pulls.Begin()
+	repo, m, err := r.store.Resolve(ctx, alias, name, op.Reference)
+	op.missing = errors.Is(err, fs.ErrNotExist)
+	if op.Repository.ID == 0 {
+		op.Repository = repo
+	}
+	if err != nil {
+		return err
+	}
+	if m.Repository != op.Repository.ID {
+		op.missing = true // another repository has taken the name since it was authorized
+		return nil
+	}
+	op.pulled = newPulled(m)
+	fill.Add(pullKey{m.Repository, op.Reference.String()}, op.pulled)
+	return nil
+}
+
+// accountOf returns the account of an active alias, or "".
+func (r *Registry) accountOf(ctx context.Context, alias string) (account meta.AccountID, err error) {
+	err = r.store.View(ctx, func(tx meta.Tx) error {
+		a, err := tx.Aliases().Get(meta.AliasName(alias))
+		if err == nil && a.Status == meta.AliasActive {
+			account = a.Account
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return account, err
+}
+
+// manifest returns what a pull asks for.
+func (r *Registry) manifest(ctx context.Context, op *Op) (*pulled, error) {
+	if op.pulled == nil && !op.missing {
+		if p, ok := r.caches.pulls.Get(pullKey{op.Repository.ID, op.Reference.String()}); ok {
+			op.pulled = p
+		} else if err := r.pull(ctx, op); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if op.pulled == nil {
+		return nil, says(ErrManifestUnknown, "the repository %s has no manifest %s", op.Name, op.Reference)
+	}
+	op.Descriptor = op.pulled.descriptor
+	return op.pulled, nil
+}
+
+// blob returns a blob that the repository has a link to.
+func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Blob, error) {
+	key := meta.LinkKey{Repository: op.Repository.ID, Digest: d}
+	if !op.asks {
+		if b, ok := r.caches.links.Get(key); ok {
+			return b, nil
+		}
+	}
+	fill := r.caches.links.Begin()
+	b, err := r.store.Linked(ctx, op.Repository.ID, d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, says(ErrBlobUnknown, "the repository %s has no blob %s", op.Name, d)
+	}
+	if err != nil {
+		return b, err
+	}
+	fill.Add(key, b)
+	return b, nil
+}
+
+// stored is a blob in the words of package storage.
+func stored(b meta.Blob) storage.Blob {
+	return storage.Blob{Digest: b.Digest, Size: b.Size, Segments: segments(b.Segments)}
+}
+
+func segments(list []meta.Segment) []storage.Segment {
+	out := make([]storage.Segment, len(list))
+	for i, s := range list {
+		out[i] = storage.Segment(s)
+	}
+	return out
+}
