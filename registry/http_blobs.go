@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
-	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
@@ -120,14 +119,8 @@ func (c *call) headBlob() error {
 			return err
 		}
 		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
-		if !c.op.Identity.IsAnonymous() {
-			decision, _, err := c.r.permitted(ctx, &c.op, policy.InitiateLayerUpload, c.op.account, c.op.Repository, c.op.Repository.Name)
-			if err == nil && decision.Effect == policy.Allow {
-				err = c.r.renew(ctx, &c.op, d)
-			}
-			if err != nil {
-				return err
-			}
+		if err := c.r.renewFor(ctx, &c.op, d); err != nil {
+			return err
 		}
 		c.blobHeader(d)
 		c.Header()["Content-Length"] = []string{strconv.FormatInt(b.Size, 10)}
@@ -181,21 +174,17 @@ func (c *call) postUpload() error {
 				return c.created(mount)
 			}
 		}
+		if whole != "" {
+			if err := c.r.uploadWhole(ctx, &c.op, whole, chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}); err != nil {
+				return err
+			}
+			return c.created(whole)
+		}
 		u, err := c.r.startUpload(ctx, &c.op, algorithm)
 		if err != nil {
 			return err
 		}
-		if whole == "" {
-			return c.uploadStatus(u, http.StatusAccepted)
-		}
-		if _, err := c.r.finishUpload(ctx, &c.op, u.ID, whole, chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}); err != nil {
-			// nobody knows of the upload, so nobody will go on with it
-			if err := c.r.cancelUpload(settled(ctx), &c.op, u.ID); err != nil {
-				c.r.cfg.Logger.WarnContext(ctx, "an upload is left to expire", "error", err)
-			}
-			return err
-		}
-		return c.created(whole)
+		return c.uploadStatus(u, http.StatusAccepted)
 	})
 }
 

@@ -114,6 +114,9 @@ func (r *Registry) unknown(ctx context.Context, op *Op) error {
 	if !op.creates || op.account == "" {
 		return nameUnknown(op.Name)
 	}
+	if op.Action == policy.CreateRepository {
+		return nil
+	}
 	if !r.cfg.CreateOnPush {
 		return says(ErrNameUnknown, "the repository %s does not exist; create it before pushing to it", op.Name)
 	}

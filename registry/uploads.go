@@ -307,6 +307,22 @@ func (r *Registry) commit(ctx context.Context, op *Op, a attempt, d manifest.Dig
 	return blob, nil
 }
 
+// uploadWhole takes a blob in one go.
+func (r *Registry) uploadWhole(ctx context.Context, op *Op, d manifest.Digest, c chunk) error {
+	u, err := r.startUpload(ctx, op, d.Algorithm())
+	if err != nil {
+		return err
+	}
+	if _, err = r.finishUpload(ctx, op, u.ID, d, c); err == nil {
+		return nil
+	}
+	// nobody else knows of the upload, so nobody will go on with it
+	if err := r.cancelUpload(settled(ctx), op, u.ID); err != nil {
+		r.cfg.Logger.WarnContext(ctx, "an upload is left to expire", "error", err)
+	}
+	return err
+}
+
 // drop queues objects for deletion at once.
 func (r *Registry) drop(tx meta.Tx, list []meta.Segment) error {
 	now := time.Now().UTC()
@@ -450,6 +466,18 @@ func (r *Registry) mountable(ctx context.Context, op *Op, d manifest.Digest, fro
 		}
 	}
 	return 0, nil
+}
+
+// renewFor renews the review of a blob if the operation's principal may push.
+func (r *Registry) renewFor(ctx context.Context, op *Op, d manifest.Digest) error {
+	if op.Identity.IsAnonymous() {
+		return nil
+	}
+	decision, _, err := r.permitted(ctx, op, policy.InitiateLayerUpload, op.account, op.Repository, op.Repository.Name)
+	if err != nil || decision.Effect != policy.Allow {
+		return err
+	}
+	return r.renew(ctx, op, d)
 }
 
 // renew puts off the review of a blob that a pusher has just been told is here, if it is

@@ -1,0 +1,244 @@
+// Command quickstart is a public container registry in one process, which keeps everything
+// in one folder:
+//
+//	go run ./examples/quickstart
+//
+// At first start it makes an account with an alias and an access key, and prints how to log
+// in, push and pull. Whoever has the key pushes to repositories under the alias, which are
+// created by pushing; anyone pulls.
+//
+// The folder holds
+//
+//	credentials.json   the accounts; edit it while the server is stopped
+//	meta.db            the metadata, an SQLite database
+//	blobs/             the bytes
+//
+// and belongs to one server at a time. A backup is a copy of meta.db by SQLite's own means,
+// and after that one of blobs/.
+//
+// The flags:
+//
+//	-addr host:port         where to listen (127.0.0.1:5000)
+//	-data DIR               the folder (./esplanade-data)
+//	-public-url URL         where clients reach the server, if a proxy stands before it
+//	-tls-cert, -tls-key     files of a certificate and its key, to serve HTTPS
+//	-manifest-cache BYTES   memory for manifests; 0: none, every pull asks the store
+//	-pull-rate N            anonymous pulls a second for one address; 0: no limit. Limits
+//	                        are not implemented yet: any other value is refused
+//
+// SIGINT and SIGTERM let running requests finish, for up to 30 seconds, and then close the
+// store and the bucket.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	_ "gocloud.dev/blob/fileblob"
+
+	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/auth/basic"
+	"github.com/esplanade-registry/esplanade/auth/token"
+	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/storage/gocloud"
+	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	addr, data, publicURL, cert, key string
+	cache                            int64
+}
+
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	fs := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.addr, "addr", "127.0.0.1:5000", "`host:port` to listen on")
+	fs.StringVar(&o.data, "data", "./esplanade-data", "`folder` that holds everything")
+	fs.StringVar(&o.publicURL, "public-url", "", "`URL` where clients reach the server, if a proxy stands before it")
+	fs.StringVar(&o.cert, "tls-cert", "", "`file` of the certificate, to serve HTTPS")
+	fs.StringVar(&o.key, "tls-key", "", "`file` of the certificate's key")
+	fs.Int64Var(&o.cache, "manifest-cache", registry.DefaultManifestCache, "`bytes` of memory for manifests; 0: no caching at all")
+	rate := fs.Float64("pull-rate", 0, "anonymous pulls a second for one address; 0: no limit (not implemented yet)")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case *rate != 0:
+		return o, errors.New("-pull-rate: limits are not implemented yet")
+	case (o.cert == "") != (o.key == ""):
+		return o, errors.New("-tls-cert and -tls-key go together")
+	case o.cache == 0:
+		o.cache = -1
+	}
+	return o, nil
+}
+
+// shutdownTime is how long running requests may take to finish.
+const shutdownTime = 30 * time.Second
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	if err := os.MkdirAll(o.data, 0o777); err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(o.data, "lock"))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return errors.Join(fmt.Errorf("another server uses the folder %s", o.data), err)
+	}
+	defer lock.Close() //nolint:errcheck // the process ends
+
+	creds, made, err := loadCredentials(filepath.Join(o.data, "credentials.json"), logger)
+	if err != nil {
+		return err
+	}
+	store, err := sqlmeta.OpenSQLite(ctx, filepath.Join(o.data, "meta.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	bucketURL, err := gocloud.FileURL(filepath.Join(o.data, "blobs"))
+	if err != nil {
+		return err
+	}
+	bucket, err := gocloud.Open(ctx, bucketURL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bucket.Close()) }()
+	// The folder is ours alone, so whatever is half-written was left by a kill.
+	if n, err := bucket.SweepUnfinished(ctx, time.Now()); err != nil {
+		return err
+	} else if n > 0 {
+		logger.Info("removed half-written files of an earlier run", "files", n)
+	}
+
+	tokens := token.New(registry.SigningKeys(store))
+	reg, err := registry.New(registry.Config{
+		Store: store, Bucket: bucket, Issuer: tokens, Verifier: tokens,
+		Authenticators: []auth.Authenticator{basic.New(creds.passwords(), "esplanade")},
+		PublicURL:      o.publicURL, ManifestCache: o.cache, CreateOnPush: true, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range creds.all() {
+		if err := reg.AddAlias(ctx, a.AccountID, a.Alias); err != nil {
+			return err
+		}
+	}
+	return serve(ctx, o, reg, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
+}
+
+// serve answers until ctx ends, and returns when all that runs has finished.
+func serve(ctx context.Context, o options, reg *registry.Registry, logger *slog.Logger, ready func(net.Addr)) error {
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler(reg),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	if o.cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	running := make(chan error, 1)
+	go func() { running <- reg.Run(background) }()
+	serving := make(chan error, 1)
+	go func() {
+		if o.cert != "" {
+			serving <- server.ServeTLS(listener, "", "")
+		} else {
+			serving <- server.Serve(listener)
+		}
+	}()
+	ready(listener.Addr())
+	select {
+	case err = <-serving:
+	case <-ctx.Done():
+		logger.Info("finishing what runs")
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if err = server.Shutdown(limit); err != nil {
+			err = errors.Join(err, server.Close())
+		}
+	}
+	cancel()
+	return errors.Join(err, <-running)
+}
+
+// handler passes the registry what is the registry's. A ServeMux would answer odd paths with
+// redirects of its own, where clients expect the errors of the protocol.
+func handler(reg *registry.Registry) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch p := r.URL.Path; {
+		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token":
+			reg.ServeHTTP(w, r)
+		case p == "/":
+			fmt.Fprintln(w, "This is a container registry. Pull with docker pull "+r.Host+"/ALIAS/REPOSITORY:TAG")
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// greet says what a person needs to begin.
+func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
+	scheme, host := "http://", addr.String()
+	if o.cert != "" {
+		scheme = "https://"
+	}
+	address := scheme + host
+	if o.publicURL != "" {
+		address = strings.TrimSuffix(o.publicURL, "/")
+		_, host, _ = strings.Cut(address, "://")
+	}
+	fmt.Fprintf(w, "\nThe registry is at %s, its data in %s.\n\n", address, o.data)
+	if made {
+		fmt.Fprintf(w, "Made an account with the alias %s. Its access key, shown only now and kept in credentials.json:\n\n  user      %s\n  password  %s\n\n",
+			a.Alias, a.AccessKeyID, a.SecretAccessKey)
+	}
+	fmt.Fprintf(w, "Log in, push and pull:\n\n  docker login -u %s %s\n  docker tag IMAGE %s/%s/hello:latest\n  docker push %s/%s/hello:latest\n  docker pull %s/%s/hello:latest\n\n",
+		a.AccessKeyID, host, host, a.Alias, host, a.Alias, host, a.Alias)
+}
