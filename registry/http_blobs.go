@@ -55,6 +55,12 @@ func (c *call) getBlob() error {
 		}
 		defer in.Close()
 		c.blobHeader(d)
+		if raw := in.Bytes(); raw != nil && plain(req) {
+			c.Header()["Content-Length"] = []string{strconv.Itoa(len(raw))}
+			c.WriteHeader(http.StatusOK)
+			c.Write(raw) //nolint:errcheck // the client has gone
+			return nil
+		}
 		var content io.ReadSeeker = in
 		if f := in.File(); f != nil {
 			content = f // so that net/http finds a file for sendfile
@@ -62,6 +68,17 @@ func (c *call) getBlob() error {
 		http.ServeContent(c, req, "", time.Time{}, content)
 		return in.Err() // the bucket failed part-way: the connection is cut
 	})
+}
+
+// plain reports whether a request asks for all of the content, whatever the client has:
+// nothing for net/http to decide, and a third of the cost of a small blob to save.
+func plain(req *http.Request) bool {
+	for _, name := range [...]string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if req.Header[name] != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // ranged returns the request to serve content of a size for. Ranges that cannot be

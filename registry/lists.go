@@ -27,10 +27,7 @@ func (r *Registry) tags(ctx context.Context, op *Op, after string, n int) (names
 	if n == 0 {
 		return nil, false, nil
 	}
-	err = r.store.View(ctx, func(tx meta.Tx) error {
-		names, err = tx.TagNames(op.Repository.ID, after, n+1)
-		return err
-	})
+	names, err = r.store.TagNames(ctx, op.Repository.ID, after, n+1)
 	if len(names) > n {
 		return names[:n], true, err
 	}

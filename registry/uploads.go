@@ -49,20 +49,19 @@ func (r *Registry) startUpload(ctx context.Context, op *Op, algorithm manifest.A
 }
 
 // upload reads an upload, if it belongs to the operation's repository and principal.
-func (r *Registry) upload(ctx context.Context, op *Op, id meta.UploadID) (u meta.Upload, err error) {
-	err = r.store.View(ctx, func(tx meta.Tx) error {
-		u, err = ownUpload(tx, op, id)
-		return err
-	})
-	return u, err
+func (r *Registry) upload(ctx context.Context, op *Op, id meta.UploadID) (meta.Upload, error) {
+	return own(op)(r.store.Upload(ctx, id))
 }
 
-func ownUpload(tx meta.Tx, op *Op, id meta.UploadID) (meta.Upload, error) {
-	u, err := tx.Uploads().Get(id)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (u.Repository != op.Repository.ID || u.Principal != op.Identity.Principal.String()) {
-		return u, ErrBlobUploadUnknown
+// own passes on an upload that belongs to the operation's repository and principal: the
+// URL of an upload is of no use to anybody else.
+func own(op *Op) func(meta.Upload, error) (meta.Upload, error) {
+	return func(u meta.Upload, err error) (meta.Upload, error) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (u.Repository != op.Repository.ID || u.Principal != op.Identity.Principal.String()) {
+			return u, ErrBlobUploadUnknown
+		}
+		return u, err
 	}
-	return u, err
 }
 
 // attempt is one request's addition to an upload. Its bytes are in an object of its own,
@@ -151,7 +150,7 @@ func (r *Registry) claim(ctx context.Context, op *Op, u meta.Upload) (meta.Uploa
 	key := storage.NewKey()
 	offset := u.Offset
 	err := r.store.Update(ctx, func(tx meta.Tx) (err error) {
-		if u, err = ownUpload(tx, op, u.ID); err != nil {
+		if u, err = own(op)(tx.Uploads().Get(u.ID)); err != nil {
 			return err
 		}
 		if u.Offset != offset {
@@ -172,7 +171,7 @@ func (r *Registry) claim(ctx context.Context, op *Op, u meta.Upload) (meta.Uploa
 // finish checks in a transaction that the attempt still holds the upload, and returns the
 // row with its bytes added.
 func (a attempt) finish(tx meta.Tx, op *Op) (meta.Upload, error) {
-	u, err := ownUpload(tx, op, a.upload.ID)
+	u, err := own(op)(tx.Uploads().Get(a.upload.ID))
 	if err != nil {
 		return u, err
 	}
@@ -338,7 +337,7 @@ func (r *Registry) drop(tx meta.Tx, list []meta.Segment) error {
 func (r *Registry) cancelUpload(ctx context.Context, op *Op, id meta.UploadID) error {
 	var u meta.Upload
 	err := r.store.Update(ctx, func(tx meta.Tx) (err error) {
-		if u, err = ownUpload(tx, op, id); err != nil {
+		if u, err = own(op)(tx.Uploads().Get(id)); err != nil {
 			return err
 		}
 		if u.Key != "" {

@@ -45,7 +45,8 @@ type Store interface {
 	// statement.
 	Find(ctx context.Context, alias, name string) (Repository, error)
 
-	// Resolve is Find and the manifest that ref names there, in one statement: a pull.
+	// Resolve is Find and the manifest that ref names there, in one statement: a pull. Of
+	// the manifest, Repository, Digest, MediaType, ArtifactType, Size and Raw are set.
 	// Where the repository exists and the manifest does not, the repository is returned
 	// along with the error.
 	Resolve(ctx context.Context, alias, name string, ref manifest.Reference) (Repository, Manifest, error)
@@ -53,6 +54,13 @@ type Store interface {
 	// Linked returns the blob if the repository has a link to it: the right to read it.
 	// It is one statement.
 	Linked(ctx context.Context, repo RepositoryID, d manifest.Digest) (Blob, error)
+
+	// Upload returns an upload. It is one statement.
+	Upload(ctx context.Context, id UploadID) (Upload, error)
+
+	// TagNames returns up to limit names of tags after a name, in order: what a client
+	// asks for far more often than for the rest of the rows. It is one statement.
+	TagNames(ctx context.Context, repo RepositoryID, after string, limit int) ([]string, error)
 
 	// View runs fn on a snapshot, which is opened by the first question asked. Changing
 	// anything through its Tx is an error.
@@ -100,9 +108,6 @@ type Tx interface {
 	RepositoryByID(id RepositoryID) (Repository, error)
 	// Linked is [Store.Linked] within the transaction.
 	Linked(repo RepositoryID, d manifest.Digest) (Blob, error)
-	// TagNames returns up to limit names of tags after a name, in order: what a client
-	// asks for far more often than for the rest of the rows.
-	TagNames(repo RepositoryID, after string, limit int) ([]string, error)
 	// TagsOf returns all tags that point to a manifest.
 	TagsOf(repo RepositoryID, d manifest.Digest) ([]Tag, error)
 	// Parents returns up to limit edges that lead to d in a repository, subjects included.

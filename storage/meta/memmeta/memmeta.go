@@ -102,7 +102,8 @@ func (s *Store) Resolve(ctx context.Context, alias, name string, ref manifest.Re
 			}
 			d = tag.Digest
 		}
-		m, err = t.Manifests().Get(meta.ManifestKey{Repository: repo.ID, Digest: d})
+		row, err := t.Manifests().Get(meta.ManifestKey{Repository: repo.ID, Digest: d})
+		m = meta.Manifest{Repository: row.Repository, Digest: row.Digest, MediaType: row.MediaType, ArtifactType: row.ArtifactType, Size: row.Size, Raw: row.Raw}
 		return err
 	})
 	return repo, m, err
@@ -115,6 +116,31 @@ func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.D
 		return err
 	})
 	return b, err
+}
+
+// Upload implements [meta.Store].
+func (s *Store) Upload(ctx context.Context, id meta.UploadID) (u meta.Upload, err error) {
+	err = s.View(ctx, func(t meta.Tx) error {
+		u, err = t.Uploads().Get(id)
+		return err
+	})
+	return u, err
+}
+
+// TagNames implements [meta.Store].
+func (s *Store) TagNames(ctx context.Context, repo meta.RepositoryID, after string, limit int) (names []string, err error) {
+	err = s.View(ctx, func(t meta.Tx) error {
+		for tag, err := range t.Tags().Scan(meta.Range[meta.TagKey]{
+			Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: limit,
+		}) {
+			if err != nil {
+				return err
+			}
+			names = append(names, tag.Name)
+		}
+		return nil
+	})
+	return names, err
 }
 
 // errReadOnly is what a change within a View is told.

@@ -139,18 +139,6 @@ func (t *tx) Linked(repo meta.RepositoryID, d manifest.Digest) (meta.Blob, error
 	return t.Blobs().Get(meta.BlobKey(d))
 }
 
-func (t *tx) TagNames(repo meta.RepositoryID, after string, limit int) (names []string, err error) {
-	for tag, err := range t.Tags().Scan(meta.Range[meta.TagKey]{
-		Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: limit,
-	}) {
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, tag.Name)
-	}
-	return names, nil
-}
-
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
 	tags, _ := scan[meta.Tag](t, encode(byDigest, int64(repo), string(d)), "", -1, false)
 	return tags, nil

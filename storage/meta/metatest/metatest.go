@@ -139,6 +139,13 @@ func testRows(t *testing.T, s meta.Store) {
 func round[K meta.Key, R any](t *testing.T, s meta.Store, table func(meta.Tx) meta.Table[K, R], key K, row R) {
 	t.Helper()
 	update(t, s, put(table, row))
+	if u, ok := any(row).(meta.Upload); ok {
+		got, err := s.Upload(t.Context(), u.ID)
+		if err != nil {
+			t.Errorf("Upload: %v", err)
+		}
+		same(t, "Upload", got, u)
+	}
 	view(t, s, func(tx meta.Tx) error {
 		got, err := table(tx).Get(key)
 		if err != nil {
@@ -164,6 +171,7 @@ func testMissing(t *testing.T, s meta.Store) {
 			"repository": second(tx.RepositoryByID(1)),
 			"find":       second(s.Find(t.Context(), "a", "b")),
 			"linked":     second(s.Linked(t.Context(), 1, digestOf("x"))),
+			"upload":     second(s.Upload(t.Context(), "x")),
 		} {
 			if !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %v, want fs.ErrNotExist", what, err)
@@ -430,21 +438,21 @@ func testManyTags(t *testing.T, s meta.Store) {
 		}
 		return nil
 	})
+	var all []string
+	for after := ""; ; {
+		page, err := s.TagNames(t.Context(), 5, after, 999)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		all, after = append(all, page...), page[len(page)-1]
+	}
+	if len(all) != n || !slices.IsSorted(all) {
+		t.Errorf("pages hold %d names, sorted: %v; want all %d", len(all), slices.IsSorted(all), n)
+	}
 	view(t, s, func(tx meta.Tx) error {
-		var all []string
-		for after := ""; ; {
-			page, err := tx.TagNames(5, after, 999)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			all, after = append(all, page...), page[len(page)-1]
-		}
-		if len(all) != n || !slices.IsSorted(all) {
-			t.Errorf("pages hold %d names, sorted: %v; want all %d", len(all), slices.IsSorted(all), n)
-		}
 		if tags, err := tx.TagsOf(5, digestOf("3")); err != nil || len(tags) != n/10 {
 			t.Errorf("TagsOf: %d, %v", len(tags), err)
 		}

@@ -1,56 +1,72 @@
 package sqlmeta
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
 )
 
-// The types of columns that database/sql has no conversion for, or a slow one by
-// reflection. Each reads NULL as the zero value, which a left join answers.
+// column is where the value of a column goes. NULL, which a left join answers, is read as
+// the zero value.
+type column interface {
+	set(v driver.Value) error
+}
+
+// The types of columns.
 type (
-	text[S ~string] struct{ p *S }
-	integer         struct{ p *int64 }
-	timestamp       struct{ p *time.Time }
-	document[T any] struct{ p *T }
+	text[S ~string]   struct{ p *S }
+	integer[I number] struct{ p *I }
+	boolean           struct{ p *bool }
+	bytes             struct{ p *[]byte }
+	timestamp         struct{ p *time.Time }
+	document[T any]   struct{ p *T }
 )
 
-// Scan implements sql.Scanner.
-func (t text[S]) Scan(v any) error {
-	switch v := v.(type) {
-	case string:
-		*t.p = S(v)
-	case []byte:
-		*t.p = S(v)
-	case nil:
-		*t.p = ""
-	default:
+type number interface{ ~int64 | ~uint8 }
+
+func (t text[S]) set(v driver.Value) error {
+	s, ok := v.(string)
+	if !ok && v != nil {
 		return fmt.Errorf("%T is not text", v)
 	}
+	*t.p = S(s)
 	return nil
 }
 
-// Scan implements sql.Scanner.
-func (i integer) Scan(v any) error {
+func (i integer[I]) set(v driver.Value) error {
 	n, ok := v.(int64)
 	if !ok && v != nil {
 		return fmt.Errorf("%T is not an integer", v)
 	}
-	*i.p = n
+	*i.p = I(n)
 	return nil
 }
 
-// Scan implements sql.Scanner.
-func (t timestamp) Scan(v any) error {
+func (b boolean) set(v driver.Value) error {
 	var n int64
-	if err := (integer{&n}).Scan(v); err != nil {
-		return err
+	err := integer[int64]{&n}.set(v)
+	*b.p = n != 0
+	return err
+}
+
+func (b bytes) set(v driver.Value) error {
+	raw, ok := v.([]byte)
+	if !ok && v != nil {
+		return fmt.Errorf("%T is not bytes", v)
 	}
+	*b.p = raw
+	return nil
+}
+
+func (t timestamp) set(v driver.Value) error {
+	var n int64
+	err := integer[int64]{&n}.set(v)
 	*t.p = time.Time{}
 	if n != 0 {
 		*t.p = time.Unix(0, n).UTC()
 	}
-	return nil
+	return err
 }
 
 func nanos(t time.Time) int64 {
@@ -60,10 +76,9 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Scan implements sql.Scanner.
-func (d document[T]) Scan(v any) error {
+func (d document[T]) set(v driver.Value) error {
 	var s string
-	if err := (text[string]{&s}).Scan(v); err != nil || s == "" {
+	if err := (text[string]{&s}).set(v); err != nil || s == "" {
 		return err
 	}
 	return json.Unmarshal([]byte(s), d.p)

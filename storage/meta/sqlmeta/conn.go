@@ -2,30 +2,55 @@ package sqlmeta
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+
+	"modernc.org/sqlite"
 )
 
-// conn is one connection with its prepared statements, used by one goroutine at a time.
+// conn is one connection with its prepared statements, used by one goroutine at a time. It
+// speaks to the driver directly: going through database/sql made a cold pull a third dearer
+// (measured), and its pool cannot tell the one connection that writes from the others.
 type conn struct {
-	c     *sql.Conn
-	stmts map[string]*sql.Stmt
+	c     driver.Conn
+	stmts map[string]driver.Stmt
 }
 
-func newConn(c *sql.Conn) *conn { return &conn{c: c, stmts: map[string]*sql.Stmt{}} }
+func connect(dsn string) (*conn, error) {
+	c, err := new(sqlite.Driver).Open(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c: c, stmts: map[string]driver.Stmt{}}, nil
+}
+
+func (c *conn) close() error {
+	var err error
+	for _, s := range c.stmts {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, c.c.Close())
+}
 
 // background is the context of statements. The driver starts a goroutine for each
-// statement under a context that can end (a third dearer, measured), and a statement here
-// takes microseconds: contexts are asked before, not during.
+// statement under a context that can end, and a statement here takes microseconds: contexts
+// are asked before, not during.
 var background = context.Background()
 
-func (c *conn) prepare(query string) (*sql.Stmt, error) {
+// script runs statements that are not worth preparing.
+func (c *conn) script(what, text string) error {
+	_, err := c.c.(driver.ExecerContext).ExecContext(background, text, nil)
+	return wrap(what, err)
+}
+
+func (c *conn) prepare(query string) (driver.Stmt, error) {
 	if s := c.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := c.c.PrepareContext(background, query)
+	s, err := c.c.Prepare(query)
 	if err == nil {
 		c.stmts[query] = s
 	}
@@ -36,51 +61,86 @@ func (c *conn) prepare(query string) (*sql.Stmt, error) {
 func (c *conn) exec(what, query string, args ...any) error {
 	s, err := c.prepare(query)
 	if err == nil {
-		_, err = s.ExecContext(background, args...)
+		_, err = s.(driver.StmtExecContext).ExecContext(background, named(args))
 	}
-	if err != nil {
-		return fmt.Errorf("sqlmeta: %s: %w", what, err)
-	}
-	return nil
+	return wrap(what, err)
 }
 
-// one reads the only row of a query, or wraps fs.ErrNotExist.
-func (c *conn) one(what, query string, args []any, dest ...any) error {
-	s, err := c.prepare(query)
-	if err == nil {
-		err = s.QueryRowContext(background, args...).Scan(dest...)
-	}
-	if errors.Is(err, sql.ErrNoRows) {
+// one reads the first row of a query, or wraps fs.ErrNotExist.
+func (c *conn) one(what, query string, args []any, dest ...column) error {
+	found := false
+	err := c.rows(what, query, args, func(values []driver.Value) (bool, error) {
+		found = true
+		return false, scan(values, dest)
+	})
+	if err == nil && !found {
 		return notExist(what)
 	}
-	if err != nil {
-		return fmt.Errorf("sqlmeta: %s: %w", what, err)
-	}
-	return nil
+	return err
 }
 
 // all reads every row of a query that has a LIMIT.
-func all[R any](c *conn, what, query string, args []any, dest func(*R) []any) (list []R, err error) {
+func all[R any](c *conn, what, query string, args []any, dest func(*R) []column) (list []R, err error) {
+	err = c.rows(what, query, args, func(values []driver.Value) (bool, error) {
+		var row R
+		err := scan(values, dest(&row))
+		list = append(list, row)
+		return true, err
+	})
+	return list, err
+}
+
+// rows calls fn with each row until it returns false.
+func (c *conn) rows(what, query string, args []any, fn func([]driver.Value) (bool, error)) error {
 	s, err := c.prepare(query)
 	if err != nil {
-		return nil, fmt.Errorf("sqlmeta: %s: %w", what, err)
+		return wrap(what, err)
 	}
-	rows, err := s.QueryContext(background, args...)
+	rows, err := s.(driver.StmtQueryContext).QueryContext(background, named(args))
 	if err != nil {
-		return nil, fmt.Errorf("sqlmeta: %s: %w", what, err)
+		return wrap(what, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var row R
-		if err := rows.Scan(dest(&row)...); err != nil {
-			return nil, fmt.Errorf("sqlmeta: %s: %w", what, err)
+	values := make([]driver.Value, len(rows.Columns()))
+	for more := true; more && err == nil; {
+		if err = rows.Next(values); err == nil {
+			more, err = fn(values)
 		}
-		list = append(list, row)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("sqlmeta: %s: %w", what, err)
+	if err == io.EOF {
+		err = nil
 	}
-	return list, nil
+	return wrap(what, errors.Join(err, rows.Close()))
+}
+
+// named makes arguments of values, which are what drivers take but for int.
+func named(args []any) []driver.NamedValue {
+	list := make([]driver.NamedValue, len(args))
+	for i, v := range args {
+		if n, ok := v.(int); ok {
+			v = int64(n)
+		}
+		list[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return list
+}
+
+func scan(values []driver.Value, dest []column) error {
+	if len(values) != len(dest) {
+		return fmt.Errorf("%d columns for %d destinations", len(values), len(dest))
+	}
+	for i, v := range values {
+		if err := dest[i].set(v); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("sqlmeta: %s: %w", what, err)
+	}
+	return nil
 }
 
 func notExist(what string) error { return fmt.Errorf("%s: %w", what, fs.ErrNotExist) }

@@ -1,8 +1,7 @@
 package sqlmeta
 
 import (
-	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -16,7 +15,7 @@ const applicationID = 0x4573706c
 // out of an empty database. One that has been released is never changed.
 //
 // Times are nanoseconds since 1970, in UTC. Tables whose rows are small are clustered by
-// their primary key; manifest and upload carry bytes and are not.
+// their primary key; manifest is not, for its bytes.
 var migrations = []string{`
 CREATE TABLE registry (
 	account TEXT PRIMARY KEY,
@@ -116,7 +115,7 @@ CREATE TABLE upload (
 	key        TEXT NOT NULL,
 	started    INTEGER NOT NULL,
 	active     INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX upload_active ON upload (active, id);
 
 CREATE TABLE review (
@@ -171,31 +170,31 @@ INSERT INTO sequence (value) VALUES (0);
 `}
 
 // migrate brings the database to the newest schema, in one transaction.
-func migrate(ctx context.Context, c *sql.Conn) error {
-	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+func migrate(c *conn) (err error) {
+	if err := c.script("begin", "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	defer c.ExecContext(ctx, "ROLLBACK") //nolint:errcheck // an error after COMMIT, as it should be
-	var id, version, tables int
-	if err := c.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").Scan(&id, &version, &tables); err != nil {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.script("rollback", "ROLLBACK"))
+		}
+	}()
+	var id, version, tables int64
+	if err := c.one("schema", "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
+		nil, integer[int64]{&id}, integer[int64]{&version}, integer[int64]{&tables}); err != nil {
 		return err
 	}
+	newest := int64(len(migrations))
 	if id != applicationID && (id != 0 || tables > 0) {
 		return fmt.Errorf("not a database of this library (application id %#x)", id)
 	}
-	if version > len(migrations) {
-		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, len(migrations), meta.ErrNewerSchema)
-	}
-	if version == len(migrations) {
-		return nil
+	if version > newest {
+		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, newest, meta.ErrNewerSchema)
 	}
 	for _, script := range migrations[version:] {
-		if _, err := c.ExecContext(ctx, script); err != nil {
+		if err := c.script("migration", script); err != nil {
 			return err
 		}
 	}
-	if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, len(migrations))); err != nil {
-		return err
-	}
-	return nil
+	return c.script("migration", fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, newest))
 }

@@ -9,23 +9,25 @@ import (
 var (
 	registries = newShape[meta.AccountID, meta.Registry]("registry", 1, "account created",
 		func(r meta.Registry) []any { return []any{string(r.Account), nanos(r.Created)} },
-		func(r *meta.Registry) []any { return []any{text[meta.AccountID]{&r.Account}, timestamp{&r.Created}} })
+		func(r *meta.Registry) []column {
+			return []column{text[meta.AccountID]{&r.Account}, timestamp{&r.Created}}
+		})
 
 	aliases = newShape[meta.AliasName, meta.Alias]("alias", 1, "name account status is_default is_primary created",
 		func(a meta.Alias) []any {
 			return []any{string(a.Name), string(a.Account), string(a.Status), a.Default, a.Primary, nanos(a.Created)}
 		},
-		func(a *meta.Alias) []any {
-			return []any{text[meta.AliasName]{&a.Name}, text[meta.AccountID]{&a.Account}, text[meta.AliasStatus]{&a.Status}, &a.Default, &a.Primary, timestamp{&a.Created}}
+		func(a *meta.Alias) []column {
+			return []column{text[meta.AliasName]{&a.Name}, text[meta.AccountID]{&a.Account}, text[meta.AliasStatus]{&a.Status}, boolean{&a.Default}, boolean{&a.Primary}, timestamp{&a.Created}}
 		})
 
 	repositories = newShape[meta.RepositoryKey, meta.Repository]("repository", 2, "account name id visibility created created_by",
 		func(r meta.Repository) []any {
 			return []any{string(r.Account), r.Name, int64(r.ID), string(r.Visibility), nanos(r.Created), r.CreatedBy}
 		},
-		func(r *meta.Repository) []any {
-			return []any{
-				text[meta.AccountID]{&r.Account}, text[string]{&r.Name}, integer{(*int64)(&r.ID)},
+		func(r *meta.Repository) []column {
+			return []column{
+				text[meta.AccountID]{&r.Account}, text[string]{&r.Name}, integer[meta.RepositoryID]{&r.ID},
 				text[meta.Visibility]{&r.Visibility}, timestamp{&r.Created}, text[string]{&r.CreatedBy},
 			}
 		})
@@ -38,31 +40,31 @@ var (
 				string(m.Subject), encode(len(m.Annotations), m.Annotations), nanos(m.Pushed), m.PushedBy, m.Raw,
 			}
 		},
-		func(m *meta.Manifest) []any { return append(manifestDest(m), &m.Raw) })
+		func(m *meta.Manifest) []column { return append(manifestDest(m), bytes{&m.Raw}) })
 
 	edges = newShape[meta.EdgeKey, meta.Edge]("edge", 3, "repository parent child kind",
 		func(e meta.Edge) []any {
 			return []any{int64(e.Repository), string(e.Parent), string(e.Child), int64(e.Kind)}
 		},
-		func(e *meta.Edge) []any {
-			return []any{integer{(*int64)(&e.Repository)}, text[manifest.Digest]{&e.Parent}, text[manifest.Digest]{&e.Child}, &e.Kind}
+		func(e *meta.Edge) []column {
+			return []column{integer[meta.RepositoryID]{&e.Repository}, text[manifest.Digest]{&e.Parent}, text[manifest.Digest]{&e.Child}, integer[manifest.EdgeKind]{&e.Kind}}
 		})
 
 	tags = newShape[meta.TagKey, meta.Tag]("tag", 2, "repository name digest moved",
 		func(t meta.Tag) []any {
 			return []any{int64(t.Repository), t.Name, string(t.Digest), nanos(t.Moved)}
 		},
-		func(t *meta.Tag) []any {
-			return []any{integer{(*int64)(&t.Repository)}, text[string]{&t.Name}, text[manifest.Digest]{&t.Digest}, timestamp{&t.Moved}}
+		func(t *meta.Tag) []column {
+			return []column{integer[meta.RepositoryID]{&t.Repository}, text[string]{&t.Name}, text[manifest.Digest]{&t.Digest}, timestamp{&t.Moved}}
 		})
 
 	moves = newShape[meta.MoveKey, meta.Move]("move", 3, "repository tag sequence from_digest to_digest at by",
 		func(m meta.Move) []any {
 			return []any{int64(m.Repository), m.Tag, m.Sequence, string(m.From), string(m.To), nanos(m.At), m.By}
 		},
-		func(m *meta.Move) []any {
-			return []any{
-				integer{(*int64)(&m.Repository)}, text[string]{&m.Tag}, integer{&m.Sequence},
+		func(m *meta.Move) []column {
+			return []column{
+				integer[meta.RepositoryID]{&m.Repository}, text[string]{&m.Tag}, integer[int64]{&m.Sequence},
 				text[manifest.Digest]{&m.From}, text[manifest.Digest]{&m.To}, timestamp{&m.At}, text[string]{&m.By},
 			}
 		})
@@ -71,16 +73,16 @@ var (
 		func(b meta.Blob) []any {
 			return []any{string(b.Digest), b.Size, encode(len(b.Segments), b.Segments), nanos(b.Created)}
 		},
-		func(b *meta.Blob) []any {
-			return []any{text[manifest.Digest]{&b.Digest}, integer{&b.Size}, document[[]meta.Segment]{&b.Segments}, timestamp{&b.Created}}
+		func(b *meta.Blob) []column {
+			return []column{text[manifest.Digest]{&b.Digest}, integer[int64]{&b.Size}, document[[]meta.Segment]{&b.Segments}, timestamp{&b.Created}}
 		})
 
 	links = newShape[meta.LinkKey, meta.Link]("link", 2, "repository digest created",
 		func(l meta.Link) []any {
 			return []any{int64(l.Repository), string(l.Digest), nanos(l.Created)}
 		},
-		func(l *meta.Link) []any {
-			return []any{integer{(*int64)(&l.Repository)}, text[manifest.Digest]{&l.Digest}, timestamp{&l.Created}}
+		func(l *meta.Link) []column {
+			return []column{integer[meta.RepositoryID]{&l.Repository}, text[manifest.Digest]{&l.Digest}, timestamp{&l.Created}}
 		})
 
 	uploads = newShape[meta.UploadID, meta.Upload]("upload", 1, "id repository principal algorithm state position segments key started active",
@@ -90,10 +92,10 @@ var (
 				encode(len(u.Segments), u.Segments), u.Key, nanos(u.Started), nanos(u.Active),
 			}
 		},
-		func(u *meta.Upload) []any {
-			return []any{
-				text[meta.UploadID]{&u.ID}, integer{(*int64)(&u.Repository)}, text[string]{&u.Principal}, text[manifest.Algorithm]{&u.Algorithm},
-				&u.State, integer{&u.Offset}, document[[]meta.Segment]{&u.Segments}, text[string]{&u.Key}, timestamp{&u.Started}, timestamp{&u.Active},
+		func(u *meta.Upload) []column {
+			return []column{
+				text[meta.UploadID]{&u.ID}, integer[meta.RepositoryID]{&u.Repository}, text[string]{&u.Principal}, text[manifest.Algorithm]{&u.Algorithm},
+				bytes{&u.State}, integer[int64]{&u.Offset}, document[[]meta.Segment]{&u.Segments}, text[string]{&u.Key}, timestamp{&u.Started}, timestamp{&u.Active},
 			}
 		})
 
@@ -101,49 +103,51 @@ var (
 		func(r meta.Review) []any {
 			return []any{string(r.Kind), r.Subject, int64(r.Repository), nanos(r.Due)}
 		},
-		func(r *meta.Review) []any {
-			return []any{text[meta.ReviewKind]{&r.Kind}, text[string]{&r.Subject}, integer{(*int64)(&r.Repository)}, timestamp{&r.Due}}
+		func(r *meta.Review) []column {
+			return []column{text[meta.ReviewKind]{&r.Kind}, text[string]{&r.Subject}, integer[meta.RepositoryID]{&r.Repository}, timestamp{&r.Due}}
 		})
 
 	events = newShape[meta.EventKey, meta.Event]("event", 1, "sequence repository at data",
 		func(e meta.Event) []any {
 			return []any{e.Sequence, int64(e.Repository), nanos(e.At), e.Data}
 		},
-		func(e *meta.Event) []any {
-			return []any{integer{&e.Sequence}, integer{(*int64)(&e.Repository)}, timestamp{&e.At}, &e.Data}
+		func(e *meta.Event) []column {
+			return []column{integer[int64]{&e.Sequence}, integer[meta.RepositoryID]{&e.Repository}, timestamp{&e.At}, bytes{&e.Data}}
 		})
 
 	sinks = newShape[meta.SinkName, meta.Sink]("sink", 1, "name cursor",
 		func(s meta.Sink) []any { return []any{string(s.Name), s.Cursor} },
-		func(s *meta.Sink) []any { return []any{text[meta.SinkName]{&s.Name}, integer{&s.Cursor}} })
+		func(s *meta.Sink) []column { return []column{text[meta.SinkName]{&s.Name}, integer[int64]{&s.Cursor}} })
 
 	stalls = newShape[meta.StallKey, meta.Stall]("stall", 2, "sink repository sequence attempts retry reason",
 		func(s meta.Stall) []any {
 			return []any{string(s.Sink), int64(s.Repository), s.Sequence, s.Attempts, nanos(s.Retry), s.Reason}
 		},
-		func(s *meta.Stall) []any {
-			return []any{
-				text[meta.SinkName]{&s.Sink}, integer{(*int64)(&s.Repository)}, integer{&s.Sequence},
-				integer{&s.Attempts}, timestamp{&s.Retry}, text[string]{&s.Reason},
+		func(s *meta.Stall) []column {
+			return []column{
+				text[meta.SinkName]{&s.Sink}, integer[meta.RepositoryID]{&s.Repository}, integer[int64]{&s.Sequence},
+				integer[int64]{&s.Attempts}, timestamp{&s.Retry}, text[string]{&s.Reason},
 			}
 		})
 
 	signingKeys = newShape[meta.KeyID, meta.SigningKey]("signing_key", 1, "id algorithm private created",
 		func(k meta.SigningKey) []any { return []any{string(k.ID), k.Algorithm, k.Private, nanos(k.Created)} },
-		func(k *meta.SigningKey) []any {
-			return []any{text[meta.KeyID]{&k.ID}, text[string]{&k.Algorithm}, &k.Private, timestamp{&k.Created}}
+		func(k *meta.SigningKey) []column {
+			return []column{text[meta.KeyID]{&k.ID}, text[string]{&k.Algorithm}, bytes{&k.Private}, timestamp{&k.Created}}
 		})
 
 	records = newShape[meta.RecordKey, meta.Record]("record", 2, "namespace key value",
 		func(r meta.Record) []any { return []any{r.Namespace, r.Key, r.Value} },
-		func(r *meta.Record) []any { return []any{text[string]{&r.Namespace}, text[string]{&r.Key}, &r.Value} })
+		func(r *meta.Record) []column {
+			return []column{text[string]{&r.Namespace}, text[string]{&r.Key}, bytes{&r.Value}}
+		})
 )
 
 // manifestDest has the destinations of all columns of manifest but the last, raw.
-func manifestDest(m *meta.Manifest) []any {
-	return []any{
-		integer{(*int64)(&m.Repository)}, text[manifest.Digest]{&m.Digest}, text[string]{&m.MediaType}, text[string]{&m.ArtifactType},
-		text[string]{&m.ConfigType}, integer{&m.Size}, integer{&m.ImageSize}, text[string]{&m.Platform}, text[manifest.Digest]{&m.Subject},
+func manifestDest(m *meta.Manifest) []column {
+	return []column{
+		integer[meta.RepositoryID]{&m.Repository}, text[manifest.Digest]{&m.Digest}, text[string]{&m.MediaType}, text[string]{&m.ArtifactType},
+		text[string]{&m.ConfigType}, integer[int64]{&m.Size}, integer[int64]{&m.ImageSize}, text[string]{&m.Platform}, text[manifest.Digest]{&m.Subject},
 		document[map[string]string]{&m.Annotations}, timestamp{&m.Pushed}, text[string]{&m.PushedBy},
 	}
 }

@@ -16,7 +16,6 @@ package sqlmeta
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,15 +24,13 @@ import (
 	"runtime"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver named sqlite
-
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
 // Store implements [meta.Store].
 type Store struct {
-	db      *sql.DB
+	dsn     string
 	readers chan *conn // nil where the connection is yet to be opened
 	writer  *writer
 }
@@ -41,17 +38,16 @@ type Store struct {
 // OpenSQLite opens or creates the database file, and upgrades its schema. The error wraps
 // [meta.ErrNewerSchema] if the file has been upgraded beyond what this version knows.
 func OpenSQLite(ctx context.Context, path string) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path))
+	s, err := open(dsn(path))
 	if err != nil {
-		return nil, fmt.Errorf("sqlmeta: %w", err)
-	}
-	s, err := open(ctx, db)
-	if err != nil {
-		return nil, fmt.Errorf("sqlmeta: open %s: %w", path, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("sqlmeta: open %s: %w", path, err)
 	}
 	if err := syncFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("sqlmeta: %w", errors.Join(err, s.Close()))
@@ -60,29 +56,30 @@ func OpenSQLite(ctx context.Context, path string) (*Store, error) {
 }
 
 // dsn sets what every connection needs: a wait for locks that other processes (a backup)
-// hold, and a page cache of 1 MiB where SQLite would take 2.
+// hold, a page cache of 1 MiB where SQLite would take 2, and a log of up to 16 MiB where it
+// would be copied back at 4.
 func dsn(path string) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // a drive letter
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-1024)&_pragma=temp_store(MEMORY)"
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-1024)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)"
 }
 
-func open(ctx context.Context, db *sql.DB) (*Store, error) {
-	n := max(2, min(8, 2*runtime.GOMAXPROCS(0)))
-	db.SetMaxOpenConns(n + 1)
-	db.SetMaxIdleConns(n + 1)
-	c, err := db.Conn(ctx)
+// maxReaders bounds the connections that read; each holds a page cache.
+const maxReaders = 8
+
+func open(dsn string) (*Store, error) {
+	c, err := connect(dsn)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(context.WithoutCancel(ctx), c); err != nil {
-		return nil, err
+	if err := migrate(c); err != nil {
+		return nil, errors.Join(err, c.close())
 	}
-	s := &Store{db: db, readers: make(chan *conn, n), writer: newWriter(newConn(c))}
-	for range n {
+	s := &Store{dsn: dsn, readers: make(chan *conn, max(2, min(maxReaders, 2*runtime.GOMAXPROCS(0)))), writer: newWriter(c)}
+	for range cap(s.readers) {
 		s.readers <- nil
 	}
 	return s, nil
@@ -103,44 +100,50 @@ func syncFolder(dir string) error {
 // Close implements [meta.Store].
 func (s *Store) Close() error {
 	s.writer.turn <- struct{}{} // forever: no Update comes after
+	err := s.writer.conn.close()
 	for range cap(s.readers) {
-		<-s.readers
+		if c := <-s.readers; c != nil {
+			err = errors.Join(err, c.close())
+		}
 	}
-	return s.db.Close()
+	return err
 }
 
-// reader takes a connection; it is given back by release.
-func (s *Store) reader(ctx context.Context) (*conn, error) {
-	var c *conn
+// read lends a connection to fn.
+func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c, err := s.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.give(c)
+	return fn(c)
+}
+
+func (s *Store) take(ctx context.Context) (*conn, error) {
 	select {
-	case c = <-s.readers:
+	case c := <-s.readers:
+		if c != nil {
+			return c, nil
+		}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if c != nil {
-		return c, ctx.Err()
-	}
-	sc, err := s.db.Conn(context.WithoutCancel(ctx))
+	c, err := connect(s.dsn)
 	if err != nil {
-		s.release(nil)
-		return nil, fmt.Errorf("sqlmeta: %w", err)
+		s.give(nil)
+		return nil, wrap("open", err)
 	}
-	return newConn(sc), nil
+	return c, nil
 }
 
-func (s *Store) release(c *conn) { s.readers <- c }
+func (s *Store) give(c *conn) { s.readers <- c }
 
 // one runs a query that answers at most one row, in no transaction.
-func (s *Store) one(ctx context.Context, what, query string, args []any, dest ...any) error {
-	c, err := s.reader(ctx)
-	if err != nil {
-		if c != nil {
-			s.release(c)
-		}
-		return err
-	}
-	defer s.release(c)
-	return c.one(what, query, args, dest...)
+func (s *Store) one(ctx context.Context, what, query string, args []any, dest ...column) error {
+	return s.read(ctx, func(c *conn) error { return c.one(what, query, args, dest...) })
 }
 
 const findRepository = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by
@@ -154,33 +157,28 @@ func (s *Store) Find(ctx context.Context, alias, name string) (meta.Repository, 
 	return r, err
 }
 
-// The two ways to a manifest. A repository without it is one row with nulls.
+// The two ways to a manifest, with what a pull needs of it. A repository without it is one
+// row with nulls.
 const (
-	resolveDigest = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by,
-	m.digest, m.media_type, m.artifact_type, m.config_type, m.size, m.image_size, m.platform, m.subject, m.pushed, m.raw
+	resolveColumns = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by,
+	m.digest, m.media_type, m.artifact_type, m.size, m.raw
 FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
-LEFT JOIN manifest m ON m.repository = r.id AND m.digest = ?3
+`
+	resolveDigest = resolveColumns + `LEFT JOIN manifest m ON m.repository = r.id AND m.digest = ?3
 WHERE a.name = ?1 AND a.status = 'ACTIVE'`
-	resolveTag = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by,
-	m.digest, m.media_type, m.artifact_type, m.config_type, m.size, m.image_size, m.platform, m.subject, m.pushed, m.raw
-FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
-LEFT JOIN tag t ON t.repository = r.id AND t.name = ?3
+	resolveTag = resolveColumns + `LEFT JOIN tag t ON t.repository = r.id AND t.name = ?3
 LEFT JOIN manifest m ON m.repository = r.id AND m.digest = t.digest
 WHERE a.name = ?1 AND a.status = 'ACTIVE'`
 )
 
 // Resolve implements [meta.Store].
-func (s *Store) Resolve(ctx context.Context, alias, name string, ref manifest.Reference) (meta.Repository, meta.Manifest, error) {
+func (s *Store) Resolve(ctx context.Context, alias, name string, ref manifest.Reference) (r meta.Repository, m meta.Manifest, err error) {
 	query := resolveTag
 	if ref.Digest != "" {
 		query = resolveDigest
 	}
-	var (
-		r meta.Repository
-		m meta.Manifest
-	)
-	dest := append(repositories.dest(&r), text[manifest.Digest]{&m.Digest}, text[string]{&m.MediaType}, text[string]{&m.ArtifactType}, text[string]{&m.ConfigType},
-		integer{&m.Size}, integer{&m.ImageSize}, text[string]{&m.Platform}, text[manifest.Digest]{&m.Subject}, timestamp{&m.Pushed}, &m.Raw)
+	dest := append(repositories.dest(&r), text[manifest.Digest]{&m.Digest}, text[string]{&m.MediaType}, text[string]{&m.ArtifactType},
+		integer[int64]{&m.Size}, bytes{&m.Raw})
 	if err := s.one(ctx, "repository", query, []any{alias, name, ref.String()}, dest...); err != nil {
 		return r, m, err
 	}
@@ -202,21 +200,34 @@ func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.D
 	return b, err
 }
 
+// Upload implements [meta.Store].
+func (s *Store) Upload(ctx context.Context, id meta.UploadID) (u meta.Upload, err error) {
+	err = s.one(ctx, "upload", uploads.get, id.Parts(), uploads.dest(&u)...)
+	return u, err
+}
+
+// TagNames implements [meta.Store].
+func (s *Store) TagNames(ctx context.Context, repo meta.RepositoryID, after string, limit int) (names []string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		names, err = all(c, "tag", "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
+			[]any{int64(repo), after, limit}, func(s *string) []column { return []column{text[string]{s}} })
+		return err
+	})
+	return names, err
+}
+
 // View implements [meta.Store].
 func (s *Store) View(ctx context.Context, fn func(meta.Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	t := &tx{open: func() (*conn, error) {
-		c, err := s.reader(ctx)
+		c, err := s.take(ctx)
 		if err != nil {
-			if c != nil {
-				s.release(c)
-			}
 			return nil, err
 		}
 		if err := c.exec("begin", "BEGIN"); err != nil {
-			s.release(c)
+			s.give(c)
 			return nil, err
 		}
 		return c, nil
@@ -224,7 +235,7 @@ func (s *Store) View(ctx context.Context, fn func(meta.Tx) error) (err error) {
 	defer func() {
 		if t.c != nil {
 			err = errors.Join(err, t.c.exec("end of view", "ROLLBACK"))
-			s.release(t.c)
+			s.give(t.c)
 		}
 	}()
 	return fn(t)

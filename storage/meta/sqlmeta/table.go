@@ -14,13 +14,13 @@ type shape[K meta.Key, R any] struct {
 	name    string
 	keys    int
 	columns []string
-	values  func(R) []any  // in the order of the columns
-	dest    func(*R) []any // likewise, for Scan
+	values  func(R) []any     // in the order of the columns
+	dest    func(*R) []column // likewise
 
 	get, put, remove string
 }
 
-func newShape[K meta.Key, R any](name string, keys int, columns string, values func(R) []any, dest func(*R) []any) *shape[K, R] {
+func newShape[K meta.Key, R any](name string, keys int, columns string, values func(R) []any, dest func(*R) []column) *shape[K, R] {
 	s := &shape[K, R]{name: name, keys: keys, columns: strings.Fields(columns), values: values, dest: dest}
 	where := " WHERE " + strings.Join(s.columns[:keys], " = ? AND ") + " = ?"
 	s.get = "SELECT " + s.list() + " FROM " + name + where

@@ -127,15 +127,6 @@ func ask[K meta.Key, R any](t *tx, s *shape[K, R], condition string, args ...any
 	return all(c, s.name, "SELECT "+s.list()+" FROM "+s.name+" WHERE "+condition, args, s.dest)
 }
 
-func (t *tx) TagNames(repo meta.RepositoryID, after string, limit int) ([]string, error) {
-	c, err := t.conn()
-	if err != nil {
-		return nil, err
-	}
-	return all(c, "tag", "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
-		[]any{int64(repo), after, limit}, func(s *string) []any { return []any{s} })
-}
-
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
 	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name", int64(repo), string(d))
 }
@@ -177,7 +168,7 @@ func (t *tx) Sequence() (n int64, err error) {
 		return 0, errReadOnly
 	}
 	t.wrote = true
-	err = t.c.one("sequence", "UPDATE sequence SET value = value + 1 RETURNING value", nil, integer{&n})
+	err = t.c.one("sequence", "UPDATE sequence SET value = value + 1 RETURNING value", nil, integer[int64]{&n})
 	return n, err
 }
 

@@ -119,7 +119,7 @@ func (w *writer) transaction(jobs []*job) (err error) {
 	defer func() {
 		if err != nil {
 			// After a full disk or an I/O error SQLite may have rolled back by itself.
-			w.conn.c.ExecContext(background, "ROLLBACK") //nolint:errcheck
+			w.conn.script("rollback", "ROLLBACK") //nolint:errcheck
 		}
 	}()
 	for _, j := range jobs {
