@@ -31,13 +31,12 @@ const (
 
 // foreign layers are fetched from elsewhere; the registry need not have them.
 var foreign = map[string]bool{
-	ocispec.MediaTypeImageLayerNonDistributable:                     true, //nolint:staticcheck // deprecated, still pushed
-	ocispec.MediaTypeImageLayerNonDistributableGzip:                 true, //nolint:staticcheck // deprecated, still pushed
-	ocispec.MediaTypeImageLayerNonDistributableZstd:                 true, //nolint:staticcheck // deprecated, still pushed
-	"application/vnd.docker.image.rootfs.foreign.diff.tar":          true,
-	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":     true,
-	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd":     true,
-	"application/vnd.oci.image.layer.nondistributable.v1.tar+bzip2": true,
+	"application/vnd.oci.image.layer.nondistributable.v1.tar":      true,
+	"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": true,
+	"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd": true,
+	"application/vnd.docker.image.rootfs.foreign.diff.tar":         true,
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":    true,
+	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd":    true,
 }
 
 // isImage and isIndex tell the two structures apart that a manifest can have.

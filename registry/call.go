@@ -14,6 +14,7 @@ import (
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
 // call is one HTTP request on its way to an endpoint. It is the http.ResponseWriter too,
@@ -82,6 +83,9 @@ func (c *call) serve() error {
 	c.op = Op{
 		Action: e.action, Remote: c.remote(), Method: c.req.Method, UserAgent: c.req.UserAgent(), Name: c.route.name, Header: c.Header(),
 		asks: e.asks, creates: e.creates, pulls: e.kind == routeManifest && !e.asks,
+	}
+	if e.kind == routeUpload {
+		c.op.uploadID = meta.UploadID(c.route.ref)
 	}
 	if c.route.name != "" {
 		if err := manifest.CheckName(c.route.name); err != nil {

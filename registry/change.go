@@ -33,14 +33,16 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 			return err
 		}
 	}
-	told := false
-	for _, err := range tx.Sinks().Scan(meta.Range[meta.SinkName]{Limit: 1}) {
-		if err != nil {
-			return err
+	if op.told == unasked {
+		op.told = nobody
+		for _, err := range tx.Sinks().Scan(meta.Range[meta.SinkName]{Limit: 1}) {
+			if err != nil {
+				return err
+			}
+			op.told = somebody
 		}
-		told = true
 	}
-	if !told {
+	if op.told == nobody {
 		return nil
 	}
 	e := event.Event{
@@ -74,7 +76,7 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 func (r *Registry) update(ctx context.Context, op *Op, fn func(tx meta.Tx) error, opts ...meta.UpdateOption) error {
 	found := op.Repository
 	return r.store.Update(ctx, func(tx meta.Tx) error {
-		op.Repository = found // fn may run again
+		op.Repository, op.told = found, unasked // fn may run again
 		_, name := splitName(op.Name)
 		repo, err := tx.Repositories().Get(meta.RepositoryKey{Account: op.account, Name: name})
 		switch {

@@ -264,7 +264,10 @@ func (c *call) patchUpload() error {
 		return err
 	}
 	return c.do(func(ctx context.Context) error {
-		u, err := c.r.appendUpload(ctx, &c.op, meta.UploadID(c.route.ref), part)
+		u, err := c.r.upload(&c.op)
+		if err == nil {
+			u, err = c.r.appendUpload(ctx, &c.op, u, part)
+		}
 		if err != nil {
 			return c.whereItEnds(err)
 		}
@@ -283,7 +286,11 @@ func (c *call) putUpload() error {
 	}
 	c.op.Reference.Digest = d
 	return c.do(func(ctx context.Context) error {
-		if _, err := c.r.finishUpload(ctx, &c.op, meta.UploadID(c.route.ref), d, part); err != nil {
+		u, err := c.r.upload(&c.op)
+		if err == nil {
+			err = c.r.finishUpload(ctx, &c.op, u, d, part)
+		}
+		if err != nil {
 			return c.whereItEnds(err)
 		}
 		return c.created(d)
@@ -291,8 +298,8 @@ func (c *call) putUpload() error {
 }
 
 func (c *call) getUpload() error {
-	return c.do(func(ctx context.Context) error {
-		u, err := c.r.upload(ctx, &c.op, meta.UploadID(c.route.ref))
+	return c.do(func(context.Context) error {
+		u, err := c.r.upload(&c.op)
 		if err != nil {
 			return err
 		}

@@ -115,8 +115,9 @@ func (r *Registry) platform(ctx context.Context, op *Op, m *manifest.Manifest) (
 	}
 	raw := m.Config.Data
 	if raw == nil {
-		b, err := r.store.Linked(ctx, op.Repository.ID, m.Config.Digest)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && b.Size > manifest.MaxConfig {
+		// a cache may answer: whether the blob is still there is decided with the rest
+		b, err := r.blob(ctx, &Op{Name: op.Name, Repository: op.Repository}, m.Config.Digest)
+		if errors.Is(err, ErrBlobUnknown) || err == nil && b.Size > manifest.MaxConfig {
 			return "", nil
 		}
 		if err != nil {

@@ -44,7 +44,21 @@ type Op struct {
 	pulls   bool           // the operation reads the manifest that Reference names
 	pulled  *pulled        // that manifest, if resolving found it
 	missing bool           // or whether resolving found that there is none
+
+	told told // whether the running transaction found sinks
+
+	uploadID meta.UploadID // that the operation is about
+	upload   *meta.Upload  // if there is one
 }
+
+// told says whether there are sinks, as the running transaction found.
+type told uint8
+
+const (
+	unasked told = iota
+	nobody
+	somebody
+)
 
 // Interceptor wraps every operation: it may refuse it with an error, add headers to the
 // reply, and measure. Authentication is done when it is called; the repository is looked up,

@@ -31,9 +31,15 @@ func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 		}
 	}
 	aliases, repositories := r.caches.aliases.Begin(), r.caches.repositories.Begin()
-	if op.pulls {
+	switch {
+	case op.pulls:
 		err = r.pull(ctx, op)
-	} else {
+	case op.uploadID != "":
+		var u meta.Upload
+		if op.Repository, u, err = r.store.Upload(ctx, alias, name, op.uploadID); err == nil {
+			op.upload = &u
+		}
+	default:
 		op.Repository, err = r.store.Find(ctx, alias, name)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -48,20 +48,27 @@ func (r *Registry) startUpload(ctx context.Context, op *Op, algorithm manifest.A
 	return u, err
 }
 
-// upload reads an upload, if it belongs to the operation's repository and principal.
-func (r *Registry) upload(ctx context.Context, op *Op, id meta.UploadID) (meta.Upload, error) {
-	return own(op)(r.store.Upload(ctx, id))
+// upload returns the upload that the operation names. Its URL is of no use to another
+// principal, or with another repository.
+func (r *Registry) upload(op *Op) (meta.Upload, error) {
+	if op.upload == nil {
+		return meta.Upload{}, ErrBlobUploadUnknown
+	}
+	return own(op, *op.upload, nil)
 }
 
-// own passes on an upload that belongs to the operation's repository and principal: the
-// URL of an upload is of no use to anybody else.
-func own(op *Op) func(meta.Upload, error) (meta.Upload, error) {
-	return func(u meta.Upload, err error) (meta.Upload, error) {
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (u.Repository != op.Repository.ID || u.Principal != op.Identity.Principal.String()) {
-			return u, ErrBlobUploadUnknown
-		}
-		return u, err
+// own passes on an upload that belongs to the operation's repository and principal.
+func own(op *Op, u meta.Upload, err error) (meta.Upload, error) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (u.Repository != op.Repository.ID || u.Principal != op.Identity.Principal.String()) {
+		return u, ErrBlobUploadUnknown
 	}
+	return u, err
+}
+
+// ownUpload reads an upload within a transaction.
+func ownUpload(tx meta.Tx, op *Op, id meta.UploadID) (meta.Upload, error) {
+	u, err := tx.Uploads().Get(id)
+	return own(op, u, err)
 }
 
 // attempt is one request's addition to an upload. Its bytes are in an object of its own,
@@ -150,7 +157,7 @@ func (r *Registry) claim(ctx context.Context, op *Op, u meta.Upload) (meta.Uploa
 	key := storage.NewKey()
 	offset := u.Offset
 	err := r.store.Update(ctx, func(tx meta.Tx) (err error) {
-		if u, err = own(op)(tx.Uploads().Get(u.ID)); err != nil {
+		if u, err = ownUpload(tx, op, u.ID); err != nil {
 			return err
 		}
 		if u.Offset != offset {
@@ -171,7 +178,7 @@ func (r *Registry) claim(ctx context.Context, op *Op, u meta.Upload) (meta.Uploa
 // finish checks in a transaction that the attempt still holds the upload, and returns the
 // row with its bytes added.
 func (a attempt) finish(tx meta.Tx, op *Op) (meta.Upload, error) {
-	u, err := own(op)(tx.Uploads().Get(a.upload.ID))
+	u, err := ownUpload(tx, op, a.upload.ID)
 	if err != nil {
 		return u, err
 	}
@@ -190,11 +197,7 @@ func (a attempt) finish(tx meta.Tx, op *Op) (meta.Upload, error) {
 
 // appendUpload adds a chunk. What is acknowledged survives the process: any node goes on
 // from there.
-func (r *Registry) appendUpload(ctx context.Context, op *Op, id meta.UploadID, c chunk) (meta.Upload, error) {
-	u, err := r.upload(ctx, op, id)
-	if err != nil {
-		return u, err
-	}
+func (r *Registry) appendUpload(ctx context.Context, op *Op, u meta.Upload, c chunk) (meta.Upload, error) {
 	a, err := r.receive(ctx, op, u, c)
 	if err != nil {
 		return u, err
@@ -218,17 +221,13 @@ func settled(ctx context.Context) context.Context { return context.WithoutCancel
 
 // finishUpload adds the last chunk, which may be empty, and makes the upload a blob of the
 // repository if it has the digest. If it does not, nothing has changed.
-func (r *Registry) finishUpload(ctx context.Context, op *Op, id meta.UploadID, d manifest.Digest, c chunk) (meta.Blob, error) {
-	u, err := r.upload(ctx, op, id)
-	if err != nil {
-		return meta.Blob{}, err
-	}
+func (r *Registry) finishUpload(ctx context.Context, op *Op, u meta.Upload, d manifest.Digest, c chunk) error {
 	if u.Offset == 0 {
 		u.Algorithm = d.Algorithm()
 	}
 	a, err := r.receive(ctx, op, u, c)
 	if err != nil {
-		return meta.Blob{}, err
+		return err
 	}
 	got, err := r.sum(ctx, a, d.Algorithm())
 	if err == nil && got != d {
@@ -236,7 +235,7 @@ func (r *Registry) finishUpload(ctx context.Context, op *Op, id meta.UploadID, d
 	}
 	if err != nil {
 		r.discard(ctx, a.key)
-		return meta.Blob{}, err
+		return err
 	}
 	return r.commit(ctx, op, a, d)
 }
@@ -260,10 +259,11 @@ func (r *Registry) sum(ctx context.Context, a attempt, algorithm manifest.Algori
 
 // commit binds the digest to the upload's objects and links the repository to it. Nothing
 // is copied. Where the content is stored already, the new objects are dropped.
-func (r *Registry) commit(ctx context.Context, op *Op, a attempt, d manifest.Digest) (meta.Blob, error) {
+func (r *Registry) commit(ctx context.Context, op *Op, a attempt, d manifest.Digest) error {
 	var (
 		blob    meta.Blob
 		dropped []meta.Segment
+		fill    = r.caches.links.Begin()
 	)
 	err := r.update(settled(ctx), op, func(tx meta.Tx) error {
 		dropped = nil
@@ -296,14 +296,15 @@ func (r *Registry) commit(ctx context.Context, op *Op, a attempt, d manifest.Dig
 	})
 	if err != nil {
 		r.discard(ctx, a.key)
-		return blob, err
+		return err
 	}
+	fill.Add(meta.LinkKey{Repository: op.Repository.ID, Digest: d}, blob)
 	r.firstKeys.Remove(a.upload.ID)
 	for _, s := range dropped {
 		r.remove(ctx, s.Key)
 	}
 	op.Descriptor = manifest.Descriptor{Digest: d, Size: blob.Size}
-	return blob, nil
+	return nil
 }
 
 // uploadWhole takes a blob in one go.
@@ -312,7 +313,7 @@ func (r *Registry) uploadWhole(ctx context.Context, op *Op, d manifest.Digest, c
 	if err != nil {
 		return err
 	}
-	if _, err = r.finishUpload(ctx, op, u.ID, d, c); err == nil {
+	if err = r.finishUpload(ctx, op, u, d, c); err == nil {
 		return nil
 	}
 	// nobody else knows of the upload, so nobody will go on with it
@@ -337,7 +338,7 @@ func (r *Registry) drop(tx meta.Tx, list []meta.Segment) error {
 func (r *Registry) cancelUpload(ctx context.Context, op *Op, id meta.UploadID) error {
 	var u meta.Upload
 	err := r.store.Update(ctx, func(tx meta.Tx) (err error) {
-		if u, err = own(op)(tx.Uploads().Get(id)); err != nil {
+		if u, err = ownUpload(tx, op, id); err != nil {
 			return err
 		}
 		if u.Key != "" {

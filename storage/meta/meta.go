@@ -55,8 +55,10 @@ type Store interface {
 	// It is one statement.
 	Linked(ctx context.Context, repo RepositoryID, d manifest.Digest) (Blob, error)
 
-	// Upload returns an upload. It is one statement.
-	Upload(ctx context.Context, id UploadID) (Upload, error)
+	// Upload is Find and an upload to that repository, in one statement. Where the
+	// repository exists and the upload does not, the repository is returned along with the
+	// error.
+	Upload(ctx context.Context, alias, name string, id UploadID) (Repository, Upload, error)
 
 	// TagNames returns up to limit names of tags after a name, in order: what a client
 	// asks for far more often than for the rest of the rows. It is one statement.
@@ -120,8 +122,8 @@ type Tx interface {
 	Referrers(repo RepositoryID, d manifest.Digest, types []string, after manifest.Digest, limit int) ([]Manifest, error)
 	// Due returns up to limit reviews whose time has come, the oldest first.
 	Due(now time.Time, limit int) ([]Review, error)
-	// IdleUploads returns up to limit uploads that were last active before a time, the
-	// oldest first.
+	// IdleUploads returns up to limit uploads that were last active before a time, in the
+	// order in which they were started.
 	IdleUploads(before time.Time, limit int) ([]Upload, error)
 
 	// Sequence returns the next of the numbers that order moves and events. On a store

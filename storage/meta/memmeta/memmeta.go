@@ -119,12 +119,21 @@ func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.D
 }
 
 // Upload implements [meta.Store].
-func (s *Store) Upload(ctx context.Context, id meta.UploadID) (u meta.Upload, err error) {
+func (s *Store) Upload(ctx context.Context, alias, name string, id meta.UploadID) (repo meta.Repository, u meta.Upload, err error) {
 	err = s.View(ctx, func(t meta.Tx) error {
-		u, err = t.Uploads().Get(id)
+		if repo, err = s.Find(ctx, alias, name); err != nil {
+			return err
+		}
+		row, err := t.Uploads().Get(id)
+		if err == nil && row.Repository != repo.ID {
+			err = notExist("upload", id)
+		}
+		if err == nil {
+			u = row
+		}
 		return err
 	})
-	return u, err
+	return repo, u, err
 }
 
 // TagNames implements [meta.Store].

@@ -89,6 +89,24 @@ func testLinked(t *testing.T, s meta.Store) {
 	}
 }
 
+func testUpload(t *testing.T, s meta.Store) {
+	repo, _ := seed(t, s, "hats", "cat/hat", 1)
+	seed(t, s, "other", "hat", 2)
+	want := meta.Upload{ID: "u", Repository: 1, Principal: "p", Algorithm: manifest.SHA256, State: []byte{1}, Offset: 3,
+		Segments: []meta.Segment{{Key: "k", Size: 3}}, Key: "k2", Started: at, Active: at}
+	update(t, s, put(meta.Tx.Uploads, want))
+	got, u, err := s.Upload(t.Context(), "hats", "cat/hat", "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "repository", got, repo)
+	same(t, "upload", u, want)
+	got, u, err = s.Upload(t.Context(), "other", "hat", "u")
+	if !errors.Is(err, fs.ErrNotExist) || got.ID != 2 || u.ID != "" {
+		t.Errorf("from another repository: %v, %v, %v; want its repository and fs.ErrNotExist", got.ID, u.ID, err)
+	}
+}
+
 func testIndexes(t *testing.T, s meta.Store) {
 	a, b, c := digestOf("a"), digestOf("b"), digestOf("c")
 	update(t, s, func(tx meta.Tx) error {

@@ -200,10 +200,19 @@ func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.D
 	return b, err
 }
 
+// resolveUpload is findRepository with an upload, or nulls.
+var resolveUpload = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by, u.` + strings.Join(uploads.columns, ", u.") + `
+FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
+LEFT JOIN upload u ON u.id = ?3 AND u.repository = r.id
+WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+
 // Upload implements [meta.Store].
-func (s *Store) Upload(ctx context.Context, id meta.UploadID) (u meta.Upload, err error) {
-	err = s.one(ctx, "upload", uploads.get, id.Parts(), uploads.dest(&u)...)
-	return u, err
+func (s *Store) Upload(ctx context.Context, alias, name string, id meta.UploadID) (r meta.Repository, u meta.Upload, err error) {
+	err = s.one(ctx, "repository", resolveUpload, []any{alias, name, string(id)}, append(repositories.dest(&r), uploads.dest(&u)...)...)
+	if err == nil && u.ID == "" {
+		err = notExist("upload")
+	}
+	return r, u, err
 }
 
 // TagNames implements [meta.Store].

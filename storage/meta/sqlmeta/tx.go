@@ -160,7 +160,8 @@ func (t *tx) Due(now time.Time, limit int) ([]meta.Review, error) {
 }
 
 func (t *tx) IdleUploads(before time.Time, limit int) ([]meta.Upload, error) {
-	return ask(t, uploads, "active < ? ORDER BY active, id LIMIT ?", nanos(before), limit)
+	// by start, which does not change with every chunk as an index by activity would
+	return ask(t, uploads, "started < ?1 AND active < ?1 ORDER BY started, id LIMIT ?2", nanos(before), limit)
 }
 
 func (t *tx) Sequence() (n int64, err error) {
