@@ -226,6 +226,9 @@ func handler(reg *registry.Registry) http.Handler {
 // greet says what a person needs to begin.
 func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
 	scheme, host := "http://", addr.String()
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		host = fmt.Sprintf("localhost:%d", tcp.Port)
+	}
 	if o.cert != "" {
 		scheme = "https://"
 	}
@@ -234,11 +237,13 @@ func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
 		address = strings.TrimSuffix(o.publicURL, "/")
 		_, host, _ = strings.Cut(address, "://")
 	}
-	fmt.Fprintf(w, "\nThe registry is at %s, its data in %s.\n\n", address, o.data)
+	text := fmt.Sprintf("\nThe registry is at %s, its data in %s.\n\n", address, o.data)
 	if made {
-		fmt.Fprintf(w, "Made an account with the alias %s. Its access key, shown only now and kept in credentials.json:\n\n  user      %s\n  password  %s\n\n",
+		text += fmt.Sprintf("Made an account with the alias %s. Its access key, shown only now and kept in credentials.json:\n\n  user      %s\n  password  %s\n\n",
 			a.Alias, a.AccessKeyID, a.SecretAccessKey)
 	}
-	fmt.Fprintf(w, "Log in, push and pull:\n\n  docker login -u %s %s\n  docker tag IMAGE %s/%s/hello:latest\n  docker push %s/%s/hello:latest\n  docker pull %s/%s/hello:latest\n\n",
-		a.AccessKeyID, host, host, a.Alias, host, a.Alias, host, a.Alias)
+	image := host + "/" + a.Alias + "/hello:latest"
+	text += fmt.Sprintf("Log in, push and pull:\n\n  docker login -u %s %s\n  docker tag IMAGE %s\n  docker push %s\n  docker pull %s\n\n",
+		a.AccessKeyID, host, image, image, image)
+	io.WriteString(w, text) //nolint:errcheck // nobody reads it
 }

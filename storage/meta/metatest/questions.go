@@ -227,7 +227,7 @@ func testDue(t *testing.T, s meta.Store) {
 		for i, key := range []string{"c", "a", "b", "d"} {
 			if err := errors.Join(
 				tx.Reviews().Put(meta.Review{Kind: meta.ReviewObject, Subject: key, Due: at.Add(time.Duration(i) * time.Second)}),
-				tx.Uploads().Put(meta.Upload{ID: meta.UploadID(key), State: []byte{}, Started: at, Active: at.Add(time.Duration(i) * time.Second)}),
+				tx.Uploads().Put(meta.Upload{ID: meta.UploadID(key), State: []byte{}, Started: at.Add(time.Duration(i)), Active: at.Add(time.Duration(i) * time.Second)}),
 			); err != nil {
 				return err
 			}
@@ -245,7 +245,7 @@ func testDue(t *testing.T, s meta.Store) {
 		for _, u := range idle {
 			ids = append(ids, string(u.ID))
 		}
-		same(t, "IdleUploads, oldest first", ids, []string{"c", "a"})
+		same(t, "IdleUploads, in the order of their start", ids, []string{"c", "a"})
 		one, err3 := tx.Due(at.Add(time.Hour), 1)
 		same(t, "Due, one", len(one), 1)
 		return errors.Join(err, err2, err3)

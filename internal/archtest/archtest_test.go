@@ -1,0 +1,150 @@
+package archtest
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// modulePath is this module's. In the texts below its packages are named without it, and
+// the one at the root is ".".
+const modulePath = "github.com/esplanade-registry/esplanade"
+
+// graph is every package of this module, and which others of the module it may import. The
+// order is that of building: a package may import only what stands above it.
+//
+// The texts speak of files that are not tests, whatever their build constraints; only
+// [registryLinks] is of the system on which the test runs.
+const graph = `
+.:
+manifest:
+auth:
+policy:                    auth manifest
+gallery:                   manifest
+storage:                   manifest
+storage/storagetest:       storage
+storage/gocloud:           storage
+storage/meta:              manifest
+storage/meta/metatest:     manifest storage/meta
+storage/meta/memmeta:      manifest storage/meta
+storage/meta/sqlmeta:      manifest storage/meta
+auth/basic:                auth
+auth/token:                auth
+registry/event:            manifest
+registry:                  auth manifest policy registry/event storage storage/meta
+registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
+examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
+examples/quickstart:       auth auth/basic auth/token registry storage/gocloud storage/meta/sqlmeta
+internal/archtest:
+internal/check:
+internal/conformance:
+internal/docs:
+internal/durability:
+internal/e2e:
+`
+
+// importers is who alone may import what, however the graph above grows: PACKAGES <-
+// IMPORTERS, where x/... is x and all below it. If several lines name a package, an
+// importer in any of them will do.
+//
+// The bytes and the truth do not know each other, and nobody knows the registry, which puts
+// them in sequence, but what is built on it. A cloud SDK or html/template is linked only by
+// programs that import the one package that wants it.
+const importers = `
+registry                  <- registry/... examples/...
+storage                   <- storage/storagetest storage/gocloud registry/... examples/...
+storage/meta/...          <- storage/meta/... registry/... examples/...
+gallery/...               <- gallery/... registry/site examples/...
+gocloud.dev/...           <- storage/gocloud examples/...
+gocloud.dev/blob/memblob  <- registry/registrytest
+html/template             <- gallery
+`
+
+// modules is exactly which modules of others each package imports itself. A package that
+// is not here imports none.
+const modules = `
+manifest:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/go-digest github.com/opencontainers/image-spec
+auth/token:             github.com/go-jose/go-jose/v4 github.com/hashicorp/golang-lru/v2
+storage/gocloud:        gocloud.dev
+storage/storagetest:    github.com/google/go-cmp
+storage/meta/memmeta:   github.com/tidwall/btree
+storage/meta/metatest:  github.com/google/go-cmp
+storage/meta/sqlmeta:   modernc.org/sqlite
+registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
+registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
+examples/embed:         gocloud.dev
+examples/quickstart:    github.com/gofrs/flock gocloud.dev
+`
+
+// registryLinks is exactly which modules of others a program gets with package registry,
+// through whatever it imports. It is a promise to hosts: gocloud.dev/blob alone would
+// bring 171 packages and 10 MB.
+const registryLinks = `
+github.com/hashicorp/golang-lru/v2
+github.com/opencontainers/go-digest
+github.com/opencontainers/image-spec
+`
+
+// registryLinksNot is packages of the standard library that package registry must not
+// link either: templates keep the linker from dropping unused methods, drivers are the
+// host's choice, and testing is for tests.
+const registryLinksNot = `
+database/sql
+html/template
+testing
+text/template
+`
+
+// Longer files are hard to keep in mind while they are reviewed.
+const (
+	maxLines     = 600
+	maxTestLines = 1000
+)
+
+func TestGraph(t *testing.T) {
+	t.Parallel()
+	report(t, checkGraph(readModule(t, os.DirFS("../..")), graph))
+}
+
+func TestImporters(t *testing.T) {
+	t.Parallel()
+	report(t, checkImporters(readModule(t, os.DirFS("../..")), importers))
+}
+
+func TestModules(t *testing.T) {
+	t.Parallel()
+	report(t, checkModules(readModule(t, os.DirFS("../..")), modules))
+}
+
+func TestPackageComments(t *testing.T) {
+	t.Parallel()
+	report(t, checkComments(readModule(t, os.DirFS("../.."))))
+}
+
+func TestFileLengths(t *testing.T) {
+	t.Parallel()
+	report(t, checkLengths(readModule(t, os.DirFS("../.."))))
+}
+
+func TestRegistryLinks(t *testing.T) {
+	t.Parallel()
+	// A line is: package, its module if that is another's, what it imports.
+	const format = `{{.ImportPath}}|{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}|{{join .Imports " "}}`
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, "./registry")
+	cmd.Dir = "../.."
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	listing, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, stderr.String())
+	}
+	report(t, checkLinks(string(listing), registryLinks, registryLinksNot))
+}
+
+func report(t *testing.T, problems []string) {
+	t.Helper()
+	for _, p := range problems {
+		t.Error(p)
+	}
+}

@@ -1,0 +1,2 @@
+// Package docs has the project's written decisions, and keeps the README's code compiling.
+package docs
