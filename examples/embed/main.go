@@ -3,17 +3,15 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log"
 	"net/http"
-
-	"gocloud.dev/blob/memblob"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/auth/basic"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta/memmeta"
+	"gocloud.dev/blob/memblob"
 )
 
 func main() {
@@ -29,7 +27,7 @@ func main() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", reg)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "the application's own page") })
+	mux.Handle("/", http.FileServer(http.Dir("public"))) // the application's own pages
 	log.Fatal(http.ListenAndServe("127.0.0.1:5001", mux))
 }
 
