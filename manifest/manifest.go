@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,11 +51,57 @@ type document struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
 	ArtifactType  string            `json:"artifactType"`
-	Config        *Descriptor       `json:"config"`
-	Layers        []Descriptor      `json:"layers"`
-	Manifests     []Descriptor      `json:"manifests"`
-	Subject       *Descriptor       `json:"subject"`
+	Config        *entry            `json:"config"`
+	Layers        []entry           `json:"layers"`
+	Manifests     []entry           `json:"manifests"`
+	Subject       *entry            `json:"subject"`
 	Annotations   map[string]string `json:"annotations"`
+}
+
+// entry is a descriptor as it is written. A size must be there, and data must be text,
+// where encoding/json would take nothing for 0 and a list of numbers for bytes.
+type entry struct {
+	Descriptor
+	Size *int64  `json:"size"`
+	Data *string `json:"data"`
+}
+
+// descriptor checks an entry and returns it; field says where it stands.
+func (e *entry) descriptor(field string) (*Descriptor, error) {
+	if e == nil {
+		return nil, nil
+	}
+	d := e.Descriptor
+	switch {
+	case e.Size == nil:
+		return nil, fmt.Errorf("%w: %s: size is missing", ErrManifest, field)
+	case e.Data != nil:
+		data, err := base64.StdEncoding.DecodeString(*e.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: data is not base64", ErrManifest, field)
+		}
+		d.Data = data
+	}
+	d.Size = *e.Size
+	if err := checkDescriptor(&d); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrManifest, field, err)
+	}
+	return &d, nil
+}
+
+func descriptors(list []entry, field string) ([]Descriptor, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	out := make([]Descriptor, len(list))
+	for i := range list {
+		d, err := list[i].descriptor(fmt.Sprintf("%s[%d]", field, i))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = *d
+	}
+	return out, nil
 }
 
 // Decode validates raw as a manifest of the type that the Content-Type header says, or
@@ -100,18 +147,22 @@ func Decode(header string, raw []byte, algorithm Algorithm) (*Manifest, error) {
 	case doc.SchemaVersion != 2:
 		return nil, fmt.Errorf("%w: schemaVersion is %d, must be 2", ErrManifest, doc.SchemaVersion)
 	}
-	m := &Manifest{
-		Digest:       algorithm.FromBytes(raw),
-		MediaType:    mediaType,
-		ArtifactType: doc.ArtifactType,
-		Config:       doc.Config,
-		Layers:       doc.Layers,
-		Manifests:    doc.Manifests,
-		Subject:      doc.Subject,
-		Annotations:  doc.Annotations,
-		Raw:          raw,
+	if err := doc.check(mediaType, top); err != nil {
+		return nil, err
 	}
-	if err := m.check(top); err != nil {
+	m := &Manifest{
+		Digest: algorithm.FromBytes(raw), MediaType: mediaType, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations, Raw: raw,
+	}
+	if m.Config, err = doc.Config.descriptor("config"); err != nil {
+		return nil, err
+	}
+	if m.Layers, err = descriptors(doc.Layers, "layers"); err != nil {
+		return nil, err
+	}
+	if m.Manifests, err = descriptors(doc.Manifests, "manifests"); err != nil {
+		return nil, err
+	}
+	if m.Subject, err = doc.Subject.descriptor("subject"); err != nil {
 		return nil, err
 	}
 	if m.ArtifactType == "" && m.Config != nil {
@@ -122,24 +173,26 @@ func Decode(header string, raw []byte, algorithm Algorithm) (*Manifest, error) {
 
 var errSchema1 = fmt.Errorf("%w: Docker schema 1 is not supported; push with a client that writes %s or %s", ErrManifest, MediaTypeDockerImage, MediaTypeImage)
 
-// check validates what the media type asks for.
-func (m *Manifest) check(top map[string]bool) error {
-	misplaced := []string{"config", "layers"}
-	if isImage(m.MediaType) {
-		misplaced = []string{"manifests"}
-		if m.Config == nil {
+// check validates what the media type asks for. A list that is null counts as empty: Go
+// programs write a nil slice so.
+func (d *document) check(mediaType string, top map[string]bool) error {
+	list, misplaced := "manifests", []string{"config", "layers"}
+	if isImage(mediaType) {
+		list, misplaced = "layers", []string{"manifests"}
+		if d.Config == nil {
 			return fmt.Errorf("%w: an image manifest needs a config", ErrManifest)
 		}
 	}
+	if !top[list] {
+		return fmt.Errorf("%w: a document of type %s needs %s", ErrManifest, mediaType, list)
+	}
 	for _, key := range misplaced {
 		if top[key] {
-			return fmt.Errorf("%w: %s is out of place in a document of type %s", ErrManifest, key, m.MediaType)
+			return fmt.Errorf("%w: %s is out of place in a document of type %s", ErrManifest, key, mediaType)
 		}
 	}
-	for edge := range m.Edges() {
-		if err := checkDescriptor(edge.Descriptor); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrManifest, edge.Field(), err)
-		}
+	if d.ArtifactType != "" && !validMediaType(d.ArtifactType) {
+		return fmt.Errorf("%w: artifactType %s is not of the form type/subtype", ErrManifest, quote(d.ArtifactType))
 	}
 	return nil
 }
@@ -150,6 +203,9 @@ func checkDescriptor(d *Descriptor) error {
 	}
 	if _, err := ParseDigest(string(d.Digest)); err != nil {
 		return err
+	}
+	if d.ArtifactType != "" && !validMediaType(d.ArtifactType) {
+		return fmt.Errorf("artifactType %s is not of the form type/subtype", quote(d.ArtifactType))
 	}
 	if d.Size < 0 {
 		return fmt.Errorf("size %d is negative", d.Size)

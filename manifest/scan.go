@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // maxDepth bounds the nesting of a document; what the specification defines needs six.
 const maxDepth = 64
 
-// known maps the keys of the image specification in lower case to their spelling.
+// maxElements bounds the elements of all lists together. A descriptor has 130 bytes at
+// the least, so that MaxSize has room for 32,000; a list of empty ones would take a hundred
+// times its length in memory.
+const maxElements = 20_000
+
+// known maps the keys of the image specification, folded, to their spelling.
 // encoding/json ignores case when it fills a struct where other readers do not, so a key
 // that differs in case alone would be read by some clients and not by others.
 var known = func() map[string]string {
@@ -23,10 +29,24 @@ var known = func() map[string]string {
 		"digest", "size", "urls", "data", "platform", "architecture", "os", "os.version", "os.features", "variant",
 		"fsLayers", "history", "signatures", "blobs",
 	} {
-		m[strings.ToLower(key)] = key
+		m[fold(key)] = key
 	}
 	return m
 }()
+
+// fold maps keys that encoding/json takes for one another to the same text: those that
+// differ in case by Unicode's simple folding, where ſ is an s and the Kelvin sign a k.
+func fold(key string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next // the least of the orbit
+			}
+			r = next
+		}
+	}, key)
+}
 
 // scope is one object or array that scan is inside of.
 type scope struct {
@@ -45,6 +65,7 @@ func scan(raw []byte) (top map[string]bool, err error) {
 	dec.UseNumber()
 	var stack []scope
 	var key string
+	elements := 0
 	for first := true; first || len(stack) > 0; first = false {
 		token, err := dec.Token()
 		if err != nil {
@@ -56,6 +77,11 @@ func scan(raw []byte) (top map[string]bool, err error) {
 		var in *scope
 		if len(stack) > 0 {
 			in = &stack[len(stack)-1]
+		}
+		if in != nil && in.keys == nil && token != json.Delim(']') {
+			if elements++; elements > maxElements {
+				return nil, fmt.Errorf("%w: more than %d entries", ErrManifest, maxElements)
+			}
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
@@ -88,7 +114,7 @@ func scan(raw []byte) (top map[string]bool, err error) {
 			return nil, fmt.Errorf("%w: key %s is repeated", ErrManifest, quote(key))
 		}
 		in.keys[key] = true
-		if spelling, ok := known[strings.ToLower(key)]; ok && spelling != key && !in.free {
+		if spelling, ok := known[fold(key)]; ok && spelling != key && !in.free {
 			return nil, fmt.Errorf("%w: key %s must be written %q", ErrManifest, quote(key), spelling)
 		}
 	}

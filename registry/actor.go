@@ -31,9 +31,6 @@ func (r *Registry) As(p auth.Principal) *Actor {
 
 // do runs an operation as HTTP's would.
 func (a *Actor) do(ctx context.Context, op Op, act func(ctx context.Context, op *Op) error) error {
-	if err := manifest.CheckName(op.Name); err != nil && op.Name != "" {
-		return err
-	}
 	op.Identity = a.identity
 	return a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
 }
@@ -175,7 +172,7 @@ func (a *Actor) Tags(ctx context.Context, name, after string) iter.Seq2[string, 
 // alias/repository, after a name.
 func (a *Actor) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
 	return pages(after, func(after string) (names []string, more bool, err error) {
-		err = a.do(ctx, Op{Action: policy.DescribeRepositories}, func(ctx context.Context, op *Op) error {
+		err = a.do(ctx, Op{Action: policy.DescribeRepositories, wide: true}, func(ctx context.Context, op *Op) error {
 			names, more, err = a.r.repositories(ctx, op, after, MaxPage)
 			return err
 		})

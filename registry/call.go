@@ -87,14 +87,15 @@ func (c *call) serve() error {
 	if e.kind == routeUpload {
 		c.op.uploadID = meta.UploadID(c.route.ref)
 	}
-	if c.route.name != "" {
-		if err := manifest.CheckName(c.route.name); err != nil {
-			return err
-		}
+	if e.action == "" {
+		c.op.wide = true
+	} else if err := manifest.CheckName(c.op.Name); err != nil {
+		c.op.Name = ""
+		return err
 	}
 	if e.kind != routeToken {
 		var err error
-		if c.op.Identity, err = c.authenticate(c.req); err != nil {
+		if c.op.Identity, err = authenticate(c.r.auth, c.req); err != nil {
 			return err
 		}
 	}
@@ -106,9 +107,9 @@ func (c *call) do(act func(ctx context.Context) error) error {
 	return c.r.do(c.req.Context(), &c.op, act)
 }
 
-// authenticate asks the authenticators in turn.
-func (c *call) authenticate(req *http.Request) (auth.Identity, error) {
-	for _, a := range c.r.auth {
+// authenticate asks authenticators in turn.
+func authenticate(list []auth.Authenticator, req *http.Request) (auth.Identity, error) {
+	for _, a := range list {
 		id, err := a.Authenticate(req)
 		switch {
 		case err == nil:
@@ -120,7 +121,7 @@ func (c *call) authenticate(req *http.Request) (auth.Identity, error) {
 			return id, fmt.Errorf("authenticate: %w", err)
 		}
 	}
-	if len(c.r.auth) > 0 && req.Header.Get("Authorization") != "" {
+	if len(list) > 0 && req.Header.Get("Authorization") != "" {
 		return auth.Identity{}, &badCredentialError{fmt.Errorf("%w: of no known kind", auth.ErrInvalidCredential)}
 	}
 	return auth.Identity{}, nil
@@ -249,9 +250,8 @@ type errorBody struct {
 // token that was sent says what is wrong with it; without that containerd tries the same
 // token five times.
 func (c *call) challenge(err error, message string) string {
-	var scope *challengeError
 	reason := ""
-	if errors.As(err, &scope) && scope.insufficient {
+	if scope := (*challengeError)(nil); errors.As(err, &scope) && scope.insufficient {
 		reason = "insufficient_scope"
 	}
 	if bad := (*badCredentialError)(nil); errors.As(err, &bad) {
@@ -264,8 +264,8 @@ func (c *call) challenge(err error, message string) string {
 	h := c.Header()
 	if c.r.cfg.Issuer != nil {
 		value := fmt.Sprintf(`Bearer realm="%s/token",service="%s"`, c.publicURL(), service(c.publicURL()))
-		if scope != nil {
-			value += fmt.Sprintf(`,scope="%s"`, scope.scope)
+		if c.op.Name != "" {
+			value += fmt.Sprintf(`,scope="%s"`, c.op.scope())
 		}
 		if reason != "" {
 			value += fmt.Sprintf(`,error="%s"`, reason)

@@ -31,7 +31,7 @@ func TestRanged(t *testing.T) {
 		{"bytes=" + strings.Repeat("0-1,", 16) + "2-3", false, false},
 		{"lines=0-1", true, true}, {"0-1", true, true},
 	} {
-		req, err := with("Range", c.header).ranged(size)
+		req, _, err := with("Range", c.header).ranged(size)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.header, err)
 		}
@@ -39,7 +39,7 @@ func TestRanged(t *testing.T) {
 			t.Errorf("%s: passed on as %q", c.header, req.Header.Get("Range"))
 		}
 	}
-	if req, err := with("Range", "bytes=0-").ranged(0); err != nil || req.Header.Get("Range") != "" {
+	if req, _, err := with("Range", "bytes=0-").ranged(0); err != nil || req.Header.Get("Range") != "" {
 		t.Errorf("a range of nothing: %v", err)
 	}
 }
@@ -54,9 +54,12 @@ func FuzzRange(f *testing.F) {
 		if size < 0 || size > 1<<20 {
 			return
 		}
-		req, err := with("Range", header).ranged(size)
+		req, start, err := with("Range", header).ranged(size)
 		if err != nil {
 			return
+		}
+		if start < 0 || start > 0 && start >= size {
+			t.Errorf("%q of %d bytes begins at %d", header, size, start)
 		}
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", "application/octet-stream")

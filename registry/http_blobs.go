@@ -45,7 +45,7 @@ func (c *call) getBlob() error {
 			return err
 		}
 		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
-		req, err := c.ranged(b.Size)
+		req, first, err := c.ranged(b.Size)
 		if err != nil {
 			return err
 		}
@@ -54,6 +54,9 @@ func (c *call) getBlob() error {
 			return err
 		}
 		defer in.Close()
+		if err := in.Ready(first); err != nil {
+			return err
+		}
 		c.blobHeader(d)
 		if raw := in.Bytes(); raw != nil && plain(req) {
 			c.Header()["Content-Length"] = []string{strconv.Itoa(len(raw))}
@@ -81,19 +84,19 @@ func plain(req *http.Request) bool {
 	return true
 }
 
-// ranged returns the request to serve content of a size for. Ranges that cannot be
-// satisfied are an error of ours, and what the specification says to ignore is taken away,
-// before net/http answers in its own words.
-func (c *call) ranged(size int64) (*http.Request, error) {
+// ranged returns the request to serve content of a size for, and the first byte that it
+// asks for. Ranges that cannot be satisfied are an error of ours, and what the specification
+// says to ignore is taken away, before net/http answers in its own words.
+func (c *call) ranged(size int64) (req *http.Request, start int64, err error) {
 	header := c.req.Header.Get("Range")
 	if header == "" {
-		return c.req, nil
+		return c.req, 0, nil
 	}
 	list, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || size == 0 {
 		req := c.req.Clone(c.req.Context())
 		req.Header.Del("Range")
-		return req, nil
+		return req, 0, nil
 	}
 	satisfiable, n := false, 0
 	for spec := range strings.SplitSeq(list, ",") {
@@ -106,15 +109,20 @@ func (c *call) ranged(size int64) (*http.Request, error) {
 		to, errTo := strconv.ParseUint(last, 10, 63)
 		switch n++; {
 		case !ok || n > maxRanges, first != "" && err != nil, last != "" && errTo != nil, first == "" && last == "", first != "" && last != "" && to < from:
-			return nil, rangeError(size)
-		case first == "" && to > 0, first != "" && int64(from) < size:
-			satisfiable = true
+			return nil, 0, rangeError(size)
+		case first == "" && to > 0:
+			from = uint64(max(0, size-int64(to)))
+		case first == "" || int64(from) >= size:
+			continue
+		}
+		if !satisfiable {
+			satisfiable, start = true, int64(from)
 		}
 	}
 	if !satisfiable {
-		return nil, rangeError(size)
+		return nil, 0, rangeError(size)
 	}
-	return c.req, nil
+	return c.req, start, nil
 }
 
 func rangeError(size int64) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,13 +92,20 @@ func (c *call) getReferrers() error {
 	if len(types) > MaxTags {
 		return says(ErrBadRequest, "%d artifact types, one request may name %d", len(types), MaxTags)
 	}
+	limit := math.MaxInt // containerd does not ask for a second page
+	if n >= 0 {
+		limit = page(n)
+	}
 	var list referrerList
-	err = c.do(func(ctx context.Context) error { return list.fill(ctx, c, subject, types, after, page(n)) })
+	err = c.do(func(ctx context.Context) error { return list.fill(ctx, c, subject, types, after, limit) })
 	if err != nil && !errors.Is(err, ErrNameUnknown) {
 		return err
 	}
 	if list.more {
-		next := url.Values{"n": {strconv.Itoa(page(n))}, "last": {string(list.last)}}
+		next := url.Values{"last": {string(list.last)}}
+		if n >= 0 {
+			next.Set("n", strconv.Itoa(limit))
+		}
 		if len(types) > 0 {
 			next["artifactType"] = types
 		}
@@ -118,8 +126,7 @@ func (c *call) getReferrers() error {
 	return nil
 }
 
-// referrerList is a page of referrers, each as JSON. It is as long as clients read, 4 MiB:
-// containerd does not ask for the next.
+// referrerList is a page of referrers, each as JSON. It is as long as clients read, 4 MiB.
 type referrerList struct {
 	entries [][]byte
 	size    int
@@ -134,7 +141,7 @@ const maxReferrers = manifest.MaxSize - 1024
 // as large as a manifest, so few are read at first, and more when they prove to be small.
 func (l *referrerList) fill(ctx context.Context, c *call, subject manifest.Digest, types []string, after manifest.Digest, n int) error {
 	l.last, l.more = after, true
-	for batch := 16; l.more && len(l.entries) < n; batch *= 2 {
+	for batch := 16; l.more && len(l.entries) < n; batch = min(2*batch, MaxPage) {
 		list, more, err := c.r.referrers(ctx, &c.op, subject, types, l.last, min(batch, n-len(l.entries)))
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"time"
@@ -35,14 +36,15 @@ type tokenReply struct {
 }
 
 // getToken is the GET flow: credentials, if any, in the Authorization header. Without
-// them the token is anonymous, and good for what anybody may pull.
+// them the token is anonymous, and good for what anybody may pull. A token that was had here
+// is no credential for another: it would never end.
 func (c *call) getToken() error {
-	identity, err := c.authenticate(c.req)
+	identity, err := authenticate(c.r.cfg.Authenticators, c.req)
 	if err != nil {
 		return err
 	}
 	q := c.req.URL.Query()
-	return c.answerToken(identity, q["scope"], q.Get("offline_token") == "true")
+	return c.answerToken(identity, q["scope"], q.Get("offline_token") == "true", "")
 }
 
 // postToken is the OAuth2 flow: a form with a password or a refresh token. containerd
@@ -58,15 +60,17 @@ func (c *call) postToken() error {
 	form := c.req.PostForm
 	var (
 		identity auth.Identity
+		refresh  string
 		err      error
 	)
 	switch form.Get("grant_type") {
 	case "password":
 		req := c.req.Clone(c.req.Context())
 		req.SetBasicAuth(form.Get("username"), form.Get("password"))
-		identity, err = c.authenticate(req)
+		identity, err = authenticate(c.r.cfg.Authenticators, req)
 	case "refresh_token":
-		identity, err = c.r.cfg.Verifier.Verify(c.req.Context(), auth.RefreshToken, audience, form.Get("refresh_token"))
+		refresh = form.Get("refresh_token")
+		identity, err = c.r.cfg.Verifier.Verify(c.req.Context(), auth.RefreshToken, audience, refresh)
 		if errors.Is(err, auth.ErrInvalidCredential) {
 			err = &badCredentialError{err}
 		}
@@ -76,20 +80,27 @@ func (c *call) postToken() error {
 	if err != nil {
 		return err
 	}
-	return c.answerToken(identity, form["scope"], form.Get("access_type") == "offline")
+	return c.answerToken(identity, form["scope"], form.Get("access_type") == "offline", refresh)
 }
 
 // answerToken grants what the principal may do of what was asked for. It never fails for
-// what they may not: clients ask for more than they need.
-func (c *call) answerToken(identity auth.Identity, scopes []string, refresh bool) error {
+// what they may not: clients ask for more than they need. A token does not outlive the
+// credential that it was had for; a refresh token is good until its end and not renewed.
+func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool, refresh string) error {
 	c.op.Identity = identity
+	lifetime := c.r.cfg.TokenLifetime
+	if end := identity.Expires; !end.IsZero() {
+		if lifetime = min(lifetime, time.Until(end).Truncate(time.Second)); lifetime < MinTokenLifetime {
+			return &badCredentialError{fmt.Errorf("%w: %w", auth.ErrInvalidCredential, auth.ErrExpired)}
+		}
+	}
 	return c.do(func(ctx context.Context) error {
 		scope, granted, err := c.grant(ctx, auth.ParseScopes(scopes))
 		if err != nil {
 			return err
 		}
 		t, err := c.r.cfg.Issuer.Issue(ctx, auth.Grant{
-			Kind: auth.AccessToken, Principal: identity.Principal, Scope: scope, Audience: audience, Lifetime: c.r.cfg.TokenLifetime,
+			Kind: auth.AccessToken, Principal: identity.Principal, Scope: scope, Audience: audience, Lifetime: lifetime,
 		})
 		if err != nil {
 			return err
@@ -98,14 +109,17 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, refresh bool
 			Token: t.Value, AccessToken: t.Value, TokenType: "Bearer", ExpiresIn: int(t.Expires.Sub(t.Issued).Seconds()),
 			IssuedAt: t.Issued.Format(time.RFC3339), Scope: granted,
 		}
-		if refresh && !identity.IsAnonymous() && identity.Scope == nil {
+		if offline && refresh == "" && !identity.IsAnonymous() {
 			t, err := c.r.cfg.Issuer.Issue(ctx, auth.Grant{
 				Kind: auth.RefreshToken, Principal: identity.Principal, Audience: audience, Lifetime: refreshLifetime,
 			})
 			if err != nil {
 				return err
 			}
-			reply.RefreshToken = t.Value
+			refresh = t.Value
+		}
+		if offline {
+			reply.RefreshToken = refresh
 		}
 		c.Header().Set("Cache-Control", "no-store")
 		return c.json(http.StatusOK, "application/json", reply)

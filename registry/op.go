@@ -38,6 +38,7 @@ type Op struct {
 	Received, Sent int64
 	Status         int
 
+	wide    bool           // the operation is about no repository, and decides by itself what to show
 	account meta.AccountID // that Name's alias belongs to, also where there is no repository
 	asks    bool           // the store and no cache may answer: decisions made while pushing
 	creates bool           // the operation may create the repository
@@ -107,7 +108,13 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 	if i < len(r.cfg.Interceptors) {
 		return r.cfg.Interceptors[i](ctx, op, func(ctx context.Context) error { return r.intercept(ctx, op, i+1, act) })
 	}
-	if op.Name != "" {
+	if !op.wide {
+		if err := manifest.CheckName(op.Name); err != nil {
+			return err
+		}
+		if _, name := splitName(op.Name); name == "" {
+			return says(ErrNameUnknown, "%s names no repository; a name has two parts or more, ALIAS/REPOSITORY", op.Name)
+		}
 		if err := r.resolve(ctx, op); err != nil {
 			return err
 		}
@@ -179,22 +186,23 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 		return nameUnknown(op.Name)
 	}
 	if op.Identity.IsAnonymous() || !covered {
-		return &challengeError{scope: auth.Wanted{Type: "repository", Name: op.Name, Verbs: scopeVerbs(verb)}, insufficient: op.Identity.Scope != nil}
+		return &challengeError{insufficient: op.Identity.Scope != nil}
 	}
 	return says(ErrDenied, "%s is not authorized to perform %s on repository %s", op.Identity.Principal, action, op.Name)
 }
 
-// scopeVerbs returns what a client should ask for: docker asks for pull along with push.
-func scopeVerbs(v auth.Verb) []auth.Verb {
-	if v == auth.Push {
-		return []auth.Verb{auth.Pull, auth.Push}
+// scope returns what a client should ask a token for to carry the operation out. docker
+// asks for pull along with push.
+func (op *Op) scope() auth.Wanted {
+	w := auth.Wanted{Type: "repository", Name: op.Name, Verbs: []auth.Verb{op.Action.Verb()}}
+	if w.Verbs[0] == auth.Push {
+		w.Verbs = []auth.Verb{auth.Pull, auth.Push}
 	}
-	return []auth.Verb{v}
+	return w
 }
 
-// challengeError is answered with 401 and a challenge for the scope.
+// challengeError is answered with 401 and a challenge for the operation's scope.
 type challengeError struct {
-	scope        auth.Wanted
 	insufficient bool // a token was sent, but it does not cover the scope
 }
 

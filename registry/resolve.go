@@ -45,13 +45,15 @@ func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if op.Repository.ID == 0 {
-		op.account, err = r.accountOf(ctx, alias)
-		return err
-	}
 	op.account = op.Repository.Account
-	aliases.Add(alias, op.account)
-	repositories.Add(op.Repository.Key(), op.Repository)
+	switch {
+	case op.Repository.ID == 0:
+		op.Repository = meta.Repository{}
+	case op.Repository.Visibility == meta.Public:
+		// others are always asked for, as what does not exist is, so that time tells nothing
+		aliases.Add(alias, op.account)
+		repositories.Add(op.Repository.Key(), op.Repository)
+	}
 	return nil
 }
 
@@ -74,21 +76,6 @@ func (r *Registry) pull(ctx context.Context, op *Op) error {
 	op.pulled = newPulled(m)
 	fill.Add(pullKey{m.Repository, op.Reference.String()}, op.pulled)
 	return nil
-}
-
-// accountOf returns the account of an active alias, or "".
-func (r *Registry) accountOf(ctx context.Context, alias string) (account meta.AccountID, err error) {
-	err = r.store.View(ctx, func(tx meta.Tx) error {
-		a, err := tx.Aliases().Get(meta.AliasName(alias))
-		if err == nil && a.Status == meta.AliasActive {
-			account = a.Account
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	return account, err
 }
 
 // manifest returns what a pull asks for.

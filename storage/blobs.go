@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/esplanade-registry/esplanade/manifest"
 )
@@ -111,8 +112,8 @@ func (b *Blobs) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// Open returns a reader of a blob, which must be closed. Objects are opened when they are
-// first read from, and ctx governs all reading. Small blobs come from the cache, into which
+// Open returns a reader of a blob, which must be closed. Objects that are not local files are
+// opened when they are first read from, and ctx governs all reading. Small blobs come from the cache, into which
 // they go only if their bytes match their digest.
 func (b *Blobs) Open(ctx context.Context, blob Blob) (*Reader, error) {
 	if raw, ok := b.small.Get(blob.Digest); ok {
@@ -125,18 +126,33 @@ func (b *Blobs) Open(ctx context.Context, blob Blob) (*Reader, error) {
 		}
 		return &Reader{in: bytes.NewReader(raw), small: raw, size: blob.Size}, nil
 	}
-	s := &segments{ctx: ctx, bucket: b.bucket, list: blob.Segments, size: blob.Size}
-	r := &Reader{in: s, closer: s, size: blob.Size}
 	if len(blob.Segments) == 1 {
-		// opened now, so that a local file can be handed to the kernel
-		if err := s.open(); err != nil {
+		file, err := b.open(ctx, blob.Segments[0])
+		if err == nil {
+			return &Reader{in: file, closer: file, file: file, size: blob.Size}, nil
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}
-		if f, ok := s.object.(FileObject); ok {
-			r.in, r.file = f.File(), f
-		}
 	}
-	return r, nil
+	s := &segments{ctx: ctx, bucket: b.bucket, list: blob.Segments, size: blob.Size}
+	return &Reader{in: s, closer: s, size: blob.Size}, nil
+}
+
+// open opens a segment that is a local file.
+func (b *Blobs) open(ctx context.Context, s Segment) (*os.File, error) {
+	file, err := OpenFile(ctx, b.bucket, s.Key)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != s.Size {
+		err = fmt.Errorf("storage: object %s has %d bytes, want %d", s.Key, info.Size(), s.Size)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // load reads a small blob whole, checks it and caches it.

@@ -59,11 +59,21 @@ type Object interface {
 	Size() int64
 }
 
-// FileObject is an [Object] that is a local file underneath, so that the kernel can copy
-// it to a connection. The file belongs to the Object, which closes it.
-type FileObject interface {
-	Object
-	File() *os.File
+// FileBucket is a [Bucket] whose objects are local files, which the kernel can copy to a
+// connection.
+type FileBucket interface {
+	// OpenFile opens the whole object. It returns an error wrapping errors.ErrUnsupported
+	// where objects are not files after all.
+	OpenFile(ctx context.Context, key string) (*os.File, error)
+}
+
+// OpenFile calls the bucket's [FileBucket]. One that has none is an error wrapping
+// errors.ErrUnsupported.
+func OpenFile(ctx context.Context, b Bucket, key string) (*os.File, error) {
+	if f, ok := b.(FileBucket); ok {
+		return f.OpenFile(ctx, key)
+	}
+	return nil, fmt.Errorf("storage: files of %T: %w", b, errors.ErrUnsupported)
 }
 
 // Sweeper is a [Bucket] whose Put can leave something behind when its process is killed:

@@ -12,7 +12,7 @@ import (
 type Reader struct {
 	in     io.ReadSeeker
 	closer io.Closer
-	file   FileObject
+	file   *os.File
 	small  []byte
 	size   int64
 }
@@ -24,12 +24,7 @@ func (r *Reader) Size() int64 { return r.size }
 func (r *Reader) Bytes() []byte { return r.small }
 
 // File returns the one local file that holds the blob, or nil. It is valid until Close.
-func (r *Reader) File() *os.File {
-	if r.file == nil {
-		return nil
-	}
-	return r.file.File()
-}
+func (r *Reader) File() *os.File { return r.file }
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) { return r.in.Read(p) }
@@ -54,20 +49,40 @@ func (r *Reader) Close() error {
 	return r.closer.Close()
 }
 
+// Ready opens what the next read from an offset needs, so that a bucket that cannot serve
+// it says so before the reply begins.
+func (r *Reader) Ready(off int64) error {
+	s, ok := r.in.(*segments)
+	if !ok || off >= s.size {
+		return nil
+	}
+	if _, err := s.Seek(off, io.SeekStart); err != nil {
+		return err
+	}
+	return s.open()
+}
+
 // segments reads objects one after the other as if they were one.
 type segments struct {
 	ctx    context.Context // of the request that reads
 	bucket Bucket
 	list   []Segment
 	size   int64
-	off    int64
-	object Object // that holds off, or nil
-	left   int64  // of object
+	off    int64  // where to read next
+	object Object // open at the offset at, or nil
+	at     int64
+	left   int64 // of object
 	err    error
 }
 
 // open opens the object that holds the current offset, which must be within size.
 func (s *segments) open() error {
+	if s.object != nil && s.at == s.off {
+		return nil
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
 	off := s.off
 	for _, seg := range s.list {
 		if off >= seg.Size {
@@ -81,7 +96,7 @@ func (s *segments) open() error {
 		if object.Size() != seg.Size {
 			return errors.Join(fmt.Errorf("storage: object %s has %d bytes, want %d", seg.Key, object.Size(), seg.Size), object.Close())
 		}
-		s.object, s.left = object, seg.Size-off
+		s.object, s.at, s.left = object, s.off, seg.Size-off
 		return nil
 	}
 	return fmt.Errorf("storage: offset %d is beyond the segments: %w", s.off, io.ErrUnexpectedEOF)
@@ -94,13 +109,12 @@ func (s *segments) Read(p []byte) (int, error) {
 	if s.off >= s.size {
 		return 0, io.EOF
 	}
-	if s.object == nil {
-		if s.err = s.open(); s.err != nil {
-			return 0, s.err
-		}
+	if s.err = s.open(); s.err != nil {
+		return 0, s.err
 	}
 	n, err := s.object.Read(p[:min(int64(len(p)), s.left)])
 	s.off += int64(n)
+	s.at += int64(n)
 	s.left -= int64(n)
 	switch {
 	case s.left == 0:
@@ -112,22 +126,21 @@ func (s *segments) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Seek opens nothing and closes nothing: net/http seeks to the end and back for the size.
 func (s *segments) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
+	case io.SeekStart:
 	case io.SeekCurrent:
 		offset += s.off
 	case io.SeekEnd:
 		offset += s.size
+	default:
+		return s.off, fmt.Errorf("storage: seek from %d", whence)
 	}
 	if offset < 0 {
 		return s.off, errors.New("storage: seek before the start")
 	}
-	if offset != s.off {
-		if err := s.Close(); err != nil {
-			return s.off, err
-		}
-		s.off = offset
-	}
+	s.off = offset
 	return offset, nil
 }
 

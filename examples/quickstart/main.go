@@ -12,6 +12,7 @@
 //	credentials.json   the accounts; edit it while the server is stopped
 //	meta.db            the metadata, an SQLite database
 //	blobs/             the bytes
+//	lock               held by the server that runs
 //
 // and belongs to one server at a time. A backup is a copy of meta.db by SQLite's own means,
 // and after that one of blobs/.

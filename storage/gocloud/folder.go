@@ -61,38 +61,28 @@ func (f *folder) path(key string) (string, error) {
 	return filepath.Join(f.dir, filepath.FromSlash(key)), nil
 }
 
-func (f *folder) get(key string, off, n int64) (storage.Object, error) {
+func (f *folder) open(key string) (*os.File, error) {
 	path, err := f.path(key)
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(path)
+	return os.Open(path)
+}
+
+func (f *folder) get(key string, off, n int64) (storage.Object, error) {
+	file, err := f.open(key)
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && off > 0 {
-		_, err = file.Seek(off, io.SeekStart)
-	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	if n >= 0 {
-		return &part{io.LimitReader(file, n), file, info.Size()}, nil
+	if n < 0 {
+		n = max(0, info.Size()-off)
 	}
-	return &whole{file, info.Size()}, nil
+	return &part{io.NewSectionReader(file, off, n), file, info.Size()}, nil
 }
-
-// whole reads to the end of a file, and lets the kernel do it.
-type whole struct {
-	file *os.File
-	size int64
-}
-
-func (w *whole) Read(p []byte) (int, error) { return w.file.Read(p) }
-func (w *whole) Close() error               { return w.file.Close() }
-func (w *whole) Size() int64                { return w.size }
-func (w *whole) File() *os.File             { return w.file }
 
 // part reads a range of a file.
 type part struct {

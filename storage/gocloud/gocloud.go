@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"iter"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -117,6 +118,14 @@ func (b *Bucket) Get(ctx context.Context, key string, off, n int64) (storage.Obj
 }
 
 type object struct{ *blob.Reader }
+
+// OpenFile implements [storage.FileBucket].
+func (b *Bucket) OpenFile(_ context.Context, key string) (*os.File, error) {
+	if b.folder == nil {
+		return nil, fmt.Errorf("gocloud: files of a remote bucket: %w", errors.ErrUnsupported)
+	}
+	return b.folder.open(key)
+}
 
 // buffers holds what Put copies through. blob.Writer.ReadFrom, which io.Copy would use,
 // allocates 1 MiB for each object.

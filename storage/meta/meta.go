@@ -41,8 +41,9 @@ var ErrNewerSchema = errors.New("the store's schema is newer than this program k
 
 // Store is the truth of any number of registries. It is safe for concurrent use.
 type Store interface {
-	// Find returns the repository that an active alias and a name lead to. It is one
-	// statement.
+	// Find returns the repository that an active alias and a name lead to. Where there is
+	// the alias and not the repository, the Account of its registry is returned along with
+	// the error. It is one statement either way, so that its time tells nothing.
 	Find(ctx context.Context, alias, name string) (Repository, error)
 
 	// Resolve is Find and the manifest that ref names there, in one statement: a pull. Of

@@ -83,6 +83,7 @@ func (s *Store) Find(ctx context.Context, alias, name string) (repo meta.Reposit
 			return notExist("alias", a.Name)
 		}
 		repo, err = t.Repositories().Get(meta.RepositoryKey{Account: a.Account, Name: name})
+		repo.Account = a.Account
 		return err
 	})
 	return repo, err

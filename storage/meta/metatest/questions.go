@@ -51,12 +51,20 @@ func testResolve(t *testing.T, s meta.Store) {
 		if c.finds != (err == nil) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: Find: %v", c.name, err)
 		}
+		if !c.finds {
+			want := meta.Repository{}
+			if c.alias == "other" {
+				want.Account = "other-account"
+			}
+			same(t, c.name, found, want)
+		}
 		got, gotManifest, err := s.Resolve(t.Context(), c.alias, c.repo, c.ref)
 		if c.resolves != (err == nil) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: Resolve: %v", c.name, err)
 		}
+		same(t, c.name, got, found)
 		if c.finds {
-			same(t, c.name, []meta.Repository{found, got}, []meta.Repository{repo, repo})
+			same(t, c.name, found, repo)
 		}
 		if c.resolves {
 			want := meta.Manifest{Repository: m.Repository, Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Size: m.Size, Raw: m.Raw}

@@ -146,29 +146,35 @@ func (s *Store) one(ctx context.Context, what, query string, args []any, dest ..
 	return s.read(ctx, func(c *conn) error { return c.one(what, query, args, dest...) })
 }
 
-const findRepository = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by
-FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
-WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+// repositoryOf begins the statements that go from an alias and a name to a repository. The
+// joins are outer ones: an alias without the repository, or the repository without what is
+// asked for, is a row with nulls.
+const repositoryOf = ` FROM alias a LEFT JOIN repository r ON r.account = a.account AND r.name = ?2
+`
+
+const (
+	repositoryColumns = `SELECT a.account, r.name, r.id, r.visibility, r.created, r.created_by`
+	activeAlias       = `WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+	findRepository    = repositoryColumns + repositoryOf + activeAlias
+)
 
 // Find implements [meta.Store].
-func (s *Store) Find(ctx context.Context, alias, name string) (meta.Repository, error) {
-	var r meta.Repository
-	err := s.one(ctx, "repository", findRepository, []any{alias, name}, repositories.dest(&r)...)
+func (s *Store) Find(ctx context.Context, alias, name string) (r meta.Repository, err error) {
+	err = s.one(ctx, "repository", findRepository, []any{alias, name}, repositories.dest(&r)...)
+	if err == nil && r.ID == 0 {
+		err = notExist("repository")
+	}
 	return r, err
 }
 
-// The two ways to a manifest, with what a pull needs of it. A repository without it is one
-// row with nulls.
+// The two ways to a manifest, with what a pull needs of it.
 const (
-	resolveColumns = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by,
-	m.digest, m.media_type, m.artifact_type, m.size, m.raw
-FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
-`
-	resolveDigest = resolveColumns + `LEFT JOIN manifest m ON m.repository = r.id AND m.digest = ?3
-WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+	resolveColumns = repositoryColumns + `, m.digest, m.media_type, m.artifact_type, m.size, m.raw` + repositoryOf
+	resolveDigest  = resolveColumns + `LEFT JOIN manifest m ON m.repository = r.id AND m.digest = ?3
+` + activeAlias
 	resolveTag = resolveColumns + `LEFT JOIN tag t ON t.repository = r.id AND t.name = ?3
 LEFT JOIN manifest m ON m.repository = r.id AND m.digest = t.digest
-WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+` + activeAlias
 )
 
 // Resolve implements [meta.Store].
@@ -200,11 +206,8 @@ func (s *Store) Linked(ctx context.Context, repo meta.RepositoryID, d manifest.D
 	return b, err
 }
 
-// resolveUpload is findRepository with an upload, or nulls.
-var resolveUpload = `SELECT r.account, r.name, r.id, r.visibility, r.created, r.created_by, u.` + strings.Join(uploads.columns, ", u.") + `
-FROM alias a JOIN repository r ON r.account = a.account AND r.name = ?2
-LEFT JOIN upload u ON u.id = ?3 AND u.repository = r.id
-WHERE a.name = ?1 AND a.status = 'ACTIVE'`
+var resolveUpload = repositoryColumns + ", u." + strings.Join(uploads.columns, ", u.") + repositoryOf +
+	"LEFT JOIN upload u ON u.id = ?3 AND u.repository = r.id\n" + activeAlias
 
 // Upload implements [meta.Store].
 func (s *Store) Upload(ctx context.Context, alias, name string, id meta.UploadID) (r meta.Repository, u meta.Upload, err error) {
