@@ -51,7 +51,7 @@ func (p Principal) String() string {
 // Identity is a principal as a credential proved it.
 type Identity struct {
 	Principal
-	Scope   *Scope    // nil: unrestricted
+	Scope   *Scope    // nil: unrestricted; it is shared and must not be modified
 	Expires time.Time // of the credential; zero: never
 }
 
@@ -146,11 +146,11 @@ func Bearer(v Verifier, audience string) Authenticator {
 	})
 }
 
-// Credential returns what follows a scheme in the Authorization header.
+// Credential returns what follows a scheme in the Authorization header, and whether the
+// scheme is there. Nothing at all may follow it.
 func Credential(r *http.Request, scheme string) (string, bool) {
-	header := r.Header.Get("Authorization")
-	got, rest, ok := strings.Cut(header, " ")
-	if !ok || !strings.EqualFold(got, scheme) {
+	got, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(got, scheme) {
 		return "", false
 	}
 	return strings.TrimLeft(rest, " "), true

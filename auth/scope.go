@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -49,8 +50,11 @@ type Wanted struct {
 }
 
 // maxWanted bounds how many resources are read from one request: a client that mounts
-// blobs asks for two.
-const maxWanted = 64
+// blobs asks for two, and a token must fit into a header.
+const maxWanted = 16
+
+// resourceType is a type and perhaps a class: repository, repository(plugin).
+var resourceType = regexp.MustCompile(`^[a-z0-9]+(\([a-z0-9]+\))?$`)
 
 // ParseScopes reads the values of scope parameters, each a list of entries separated by
 // spaces: type[(class)]:name:verb[,verb]. It cannot fail: what is not of that form is left
@@ -61,10 +65,10 @@ func ParseScopes(values []string) (list []Wanted) {
 		for entry := range strings.SplitSeq(value, " ") {
 			kind, rest, ok := strings.Cut(entry, ":")
 			i := strings.LastIndexByte(rest, ':') // the name may have a host with a port
-			if !ok || i <= 0 || len(list) == maxWanted {
+			if !ok || i <= 0 || !resourceType.MatchString(kind) || len(list) == maxWanted {
 				continue
 			}
-			kind, _, _ = strings.Cut(kind, "(") // repository(plugin)
+			kind, _, _ = strings.Cut(kind, "(")
 			w := Wanted{Type: kind, Name: rest[:i]}
 			for verb := range strings.SplitSeq(rest[i+1:], ",") {
 				switch v := Verb(verb); v {

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -234,7 +235,11 @@ func TestCacheConcurrently(t *testing.T) {
 					}
 				} else {
 					fill := c.Begin()
-					fill.Add(key, store[key].Load())
+					version := store[key].Load()
+					if rng.IntN(4) == 0 {
+						runtime.Gosched() // a store takes its time
+					}
+					fill.Add(key, version)
 				}
 				if n := c.Bytes(); n < 0 || n > max {
 					t.Errorf("%d bytes", n)

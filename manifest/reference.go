@@ -15,9 +15,8 @@ const (
 
 // Errors about text outside the grammar of the distribution specification.
 var (
-	ErrName      = errors.New("invalid repository name")
-	ErrTag       = errors.New("invalid tag")
-	ErrReference = errors.New("invalid reference")
+	ErrName = errors.New("invalid repository name")
+	ErrTag  = errors.New("invalid tag")
 )
 
 // Reference is what stands after the repository's name: a tag or a digest, never both.

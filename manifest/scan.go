@@ -52,7 +52,7 @@ func fold(key string) string {
 type scope struct {
 	keys  map[string]bool // nil in an array
 	value bool            // a key was read, its value comes next
-	free  bool            // annotations: keys are the publisher's own
+	free  bool            // within annotations or an unknown field: keys are the publisher's own
 }
 
 // scan refuses documents that two JSON readers could understand differently, and returns
@@ -88,7 +88,7 @@ func scan(raw []byte) (top map[string]bool, err error) {
 			if len(stack) == maxDepth {
 				return nil, fmt.Errorf("%w: nested deeper than %d", ErrManifest, maxDepth)
 			}
-			next := scope{free: in != nil && (in.free || in.keys != nil && key == "annotations")}
+			next := scope{free: in != nil && (in.free || in.keys != nil && (key == "annotations" || known[fold(key)] == ""))}
 			if in != nil {
 				in.value = false
 			}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/esplanade-registry/esplanade/auth"
 )
@@ -42,13 +44,17 @@ const maxLength = 16 << 10
 
 // Authenticate implements [auth.Authenticator].
 func (a *Authenticator) Authenticate(r *http.Request) (auth.Identity, error) {
-	if encoded, ok := auth.Credential(r, "Basic"); !ok {
+	encoded, ok := auth.Credential(r, "Basic")
+	if !ok {
 		return auth.Identity{}, auth.ErrNoCredential
-	} else if len(encoded) > maxLength {
+	}
+	if len(encoded) > maxLength {
 		return auth.Identity{}, auth.ErrInvalidCredential
 	}
-	username, password, ok := r.BasicAuth()
-	if !ok {
+	// not by http.Request.BasicAuth, which takes one space where RFC 9110 has any number
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	username, password, ok := strings.Cut(string(decoded), ":")
+	if err != nil || !ok {
 		return auth.Identity{}, fmt.Errorf("%w: malformed Basic credentials", auth.ErrInvalidCredential)
 	}
 	p, err := a.passwords.Check(r.Context(), username, password)

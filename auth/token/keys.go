@@ -39,7 +39,8 @@ func (s *Service) key(ctx context.Context, id string) (ed25519.PrivateKey, error
 	if key, ok := s.keys[id]; ok {
 		return key, nil
 	}
-	if time.Since(s.loaded) >= reload {
+	if time.Since(s.asked) >= reload {
+		s.asked = time.Now()
 		if err := s.load(ctx); err != nil {
 			return nil, err
 		}
@@ -71,7 +72,7 @@ func (s *Service) load(ctx context.Context) error {
 		}
 		keys[k.ID], newest = key, k.ID
 	}
-	s.keys, s.newest, s.loaded = keys, newest, time.Now()
+	s.keys, s.newest = keys, newest
 	return nil
 }
 

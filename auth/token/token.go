@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,8 +29,12 @@ import (
 // clocks that differ (containerd, oras-go).
 const Leeway = 10 * time.Second
 
-// maxToken bounds what is parsed, in bytes; a token with [maxScopes] scopes is smaller.
+// maxToken bounds what is parsed, in bytes: as much as an Authorization header may have.
 const maxToken = 16 << 10
+
+// alphabet is what a token is written in. The decoder would pass over line breaks (RFC
+// 7515, section 5.2 forbids them), and one token would have any number of spellings.
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 // cached is how many verified tokens are remembered. A verification costs 60 microseconds,
 // and a push presents the same token again and again.
@@ -42,7 +47,7 @@ type Service struct {
 	mu       sync.Mutex
 	keys     map[string]ed25519.PrivateKey
 	newest   string
-	loaded   time.Time
+	asked    time.Time // when an unknown key id last made the store be read
 	verified *lru.Cache[[sha256.Size]byte, entry]
 }
 
@@ -109,8 +114,8 @@ func (s *Service) Issue(ctx context.Context, g auth.Grant) (auth.Token, error) {
 
 // Verify implements [auth.Verifier].
 func (s *Service) Verify(ctx context.Context, kind auth.Kind, audience, token string) (auth.Identity, error) {
-	if len(token) > maxToken {
-		return auth.Identity{}, invalid("longer than %d bytes", maxToken)
+	if len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return !strings.ContainsRune(alphabet, r) }) {
+		return auth.Identity{}, invalid("longer than %d bytes, or not of the letters that tokens have", maxToken)
 	}
 	sum := sha256.Sum256([]byte(token))
 	e, ok := s.verified.Get(sum)

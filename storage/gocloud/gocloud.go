@@ -107,6 +107,9 @@ func wrap(op, key string, err error) error {
 
 // Get implements [storage.Bucket].
 func (b *Bucket) Get(ctx context.Context, key string, off, n int64) (storage.Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, wrap("get", key, err)
+	}
 	if b.folder != nil {
 		return b.folder.get(key, off, n)
 	}
