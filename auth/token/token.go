@@ -109,6 +109,9 @@ func (s *Service) Issue(ctx context.Context, g auth.Grant) (auth.Token, error) {
 	if err != nil {
 		return auth.Token{}, fmt.Errorf("token: %w", err)
 	}
+	if len(t.Value) > maxToken {
+		return auth.Token{}, fmt.Errorf("token: the scope has %d repositories, too many for %d bytes", len(g.Scope.Access), maxToken)
+	}
 	return t, nil
 }
 

@@ -327,7 +327,7 @@ func TestOtherKeysInTheStore(t *testing.T) {
 	}
 }
 
-// The longest token that a scope of 16 repositories makes can be read back.
+// The longest token that a scope of 64 repositories makes can be read back.
 func TestLargestToken(t *testing.T) {
 	t.Parallel()
 	g := access()
@@ -349,7 +349,7 @@ func TestLargestToken(t *testing.T) {
 		return // it may refuse; what it issues must be good
 	}
 	if _, err := s.Verify(t.Context(), g.Kind, g.Audience, tok.Value); err != nil {
-		t.Errorf("a token of %d bytes was issued for 16 repositories and is refused: %v", len(tok.Value), err)
+		t.Errorf("a token of %d bytes was issued for 64 repositories and is refused: %v", len(tok.Value), err)
 	}
 }
 
