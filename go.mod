@@ -12,6 +12,7 @@ require (
 	github.com/tidwall/btree v1.8.1
 	gocloud.dev v0.47.0
 	modernc.org/sqlite v1.60.0
+	oras.land/oras-go/v2 v2.6.2
 )
 
 require (
@@ -31,6 +32,7 @@ require (
 	go.opentelemetry.io/otel/sdk/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
