@@ -148,13 +148,13 @@ func (c *call) grant(ctx context.Context, wanted []auth.Wanted) (*auth.Scope, st
 		if op.account == "" {
 			continue
 		}
-		_, name := splitName(w.Name)
-		access := auth.Access{Account: string(op.account), Repository: name}
+		target := op.target()
+		access := auth.Access{Account: string(target.Account), Repository: target.Name}
 		for _, verb := range []auth.Verb{auth.Pull, auth.Push, auth.Delete} {
 			if !hasVerb(w.Verbs, verb) {
 				continue
 			}
-			ok, err := c.allowed(ctx, &op, op.account, name, needed[verb])
+			ok, err := c.allowed(ctx, &op, target, needed[verb])
 			if err != nil {
 				return nil, "", err
 			}
@@ -182,9 +182,9 @@ func hasVerb(list []auth.Verb, verb auth.Verb) bool {
 	return false
 }
 
-func (c *call) allowed(ctx context.Context, op *Op, account meta.AccountID, name string, actions []policy.Action) (bool, error) {
+func (c *call) allowed(ctx context.Context, op *Op, target meta.Repository, actions []policy.Action) (bool, error) {
 	for _, a := range actions {
-		d, _, err := c.r.permitted(ctx, op, a, account, op.Repository, name)
+		d, err := c.r.permitted(ctx, op, a, target)
 		if err != nil || d.Effect != policy.Allow {
 			return false, err
 		}

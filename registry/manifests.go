@@ -203,7 +203,7 @@ func (r *Registry) deleteBlob(ctx context.Context, op *Op, d manifest.Digest) er
 		key := meta.LinkKey{Repository: op.Repository.ID, Digest: d}
 		b, err := tx.Linked(key.Repository, d)
 		if errors.Is(err, fs.ErrNotExist) {
-			return says(ErrBlobUnknown, "the repository %s has no blob %s", op.Name, d)
+			return blobUnknown(op, d)
 		}
 		if err != nil {
 			return err

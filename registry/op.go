@@ -148,45 +148,63 @@ func nameUnknown(name string) error {
 	return says(ErrNameUnknown, "the repository %s does not exist, or you may not see it; check its alias and name", name)
 }
 
-// permitted evaluates the policy for an action on a repository. A token that does not cover
-// it leaves its bearer with what anybody may do.
-func (r *Registry) permitted(ctx context.Context, op *Op, action policy.Action, account meta.AccountID, repo meta.Repository, name string) (policy.Decision, bool, error) {
-	covered := op.Identity.Scope.Allows(string(account), name, action.Verb())
-	req := policy.Request{
-		Principal: op.Identity.Principal,
-		Action:    action,
-		Resource:  policy.Resource{Account: string(account), Repository: name, ID: int64(repo.ID), Public: repo.Visibility == meta.Public},
-		Remote:    op.Remote,
-		UserAgent: op.UserAgent,
+// permitted evaluates the policy for an action on a repository, under its alias's account.
+// A token that does not cover it leaves its bearer with what anybody may do.
+func (r *Registry) permitted(ctx context.Context, op *Op, action policy.Action, repo meta.Repository) (policy.Decision, error) {
+	who := op.Identity.Principal
+	if !op.covers(action, repo) {
+		who = auth.Principal{}
 	}
-	if !covered {
-		req.Principal = auth.Principal{}
+	return r.evaluate(ctx, op, who, action, repo)
+}
+
+// covers reports whether the operation's credential is good for an action.
+func (op *Op) covers(action policy.Action, repo meta.Repository) bool {
+	return op.Identity.Scope.Allows(string(repo.Account), repo.Name, action.Verb())
+}
+
+func (r *Registry) evaluate(ctx context.Context, op *Op, who auth.Principal, action policy.Action, repo meta.Repository) (policy.Decision, error) {
+	return policy.Evaluate(ctx, r.cfg.Evaluators, &policy.Request{
+		Principal: who, Action: action, Remote: op.Remote, UserAgent: op.UserAgent,
+		Resource: policy.Resource{Account: string(repo.Account), Repository: repo.Name, ID: int64(repo.ID), Public: repo.Visibility == meta.Public},
+	})
+}
+
+// target is the operation's repository, or what is known of one that does not exist.
+func (op *Op) target() meta.Repository {
+	if op.Repository.ID != 0 {
+		return op.Repository
 	}
-	d, err := policy.Evaluate(ctx, r.cfg.Evaluators, &req)
-	return d, covered, err
+	_, name := splitName(op.Name)
+	return meta.Repository{Account: op.account, Name: name}
 }
 
 // authorize refuses the operation unless the policy allows the action. Who may not pull is
 // told that there is nothing, whether there is or not; who may not push is told only about
-// themselves.
+// themselves. A new token is asked for only where one would help.
 func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) error {
-	name := op.Repository.Name
-	if op.Repository.ID == 0 {
-		_, name = splitName(op.Name)
-	}
-	d, covered, err := r.permitted(ctx, op, action, op.account, op.Repository, name)
-	if err != nil {
+	target := op.target()
+	d, err := r.permitted(ctx, op, action, target)
+	if err != nil || d.Effect == policy.Allow {
 		return err
 	}
-	if d.Effect == policy.Allow {
-		return nil
-	}
-	verb := action.Verb()
-	if verb == auth.Pull && (op.Identity.IsAnonymous() || covered) {
-		return nameUnknown(op.Name)
-	}
-	if op.Identity.IsAnonymous() || !covered {
+	pull := action.Verb() == auth.Pull
+	if op.Identity.IsAnonymous() {
+		if pull {
+			return nameUnknown(op.Name)
+		}
 		return &challengeError{insufficient: op.Identity.Scope != nil}
+	}
+	if !op.covers(action, target) {
+		if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, target); err != nil {
+			return err
+		}
+		if d.Effect == policy.Allow {
+			return &challengeError{insufficient: true}
+		}
+	}
+	if pull {
+		return nameUnknown(op.Name)
 	}
 	return says(ErrDenied, "%s is not authorized to perform %s on repository %s", op.Identity.Principal, action, op.Name)
 }

@@ -105,13 +105,17 @@ func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Bl
 	fill := r.caches.links.Begin()
 	b, err := r.store.Linked(ctx, op.Repository.ID, d)
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, says(ErrBlobUnknown, "the repository %s has no blob %s", op.Name, d)
+		return b, blobUnknown(op, d)
 	}
 	if err != nil {
 		return b, err
 	}
 	fill.Add(key, b)
 	return b, nil
+}
+
+func blobUnknown(op *Op, d manifest.Digest) error {
+	return says(ErrBlobUnknown, "the repository %s has no blob %s", op.Name, d)
 }
 
 // stored is a blob in the words of package storage.

@@ -118,7 +118,7 @@ var endpoints = []endpoint{
 	{kind: routeManifest, method: http.MethodDelete, action: policy.BatchDeleteImage, asks: true, serve: (*call).deleteManifest},            // end-9
 	{kind: routeBlob, method: http.MethodDelete, action: policy.BatchDeleteImage, asks: true, serve: (*call).deleteBlob},                    // end-10
 	{kind: routeReferrers, method: http.MethodGet, action: policy.BatchGetImage, serve: (*call).getReferrers},                               // end-12
-	{kind: routeUpload, method: http.MethodGet, action: policy.GetDownloadURLForLayer, asks: true, serve: (*call).getUpload},                // end-13
+	{kind: routeUpload, method: http.MethodGet, action: policy.UploadLayerPart, asks: true, serve: (*call).getUpload},                       // end-13
 	{kind: routeUpload, method: http.MethodDelete, action: policy.UploadLayerPart, asks: true, serve: (*call).deleteUpload},                 // end-14
 }
 

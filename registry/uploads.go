@@ -452,7 +452,7 @@ func (r *Registry) mountable(ctx context.Context, op *Op, d manifest.Digest, fro
 		}
 	}
 	for _, repo := range candidates {
-		decision, _, err := r.permitted(ctx, op, policy.GetDownloadURLForLayer, repo.Account, repo, repo.Name)
+		decision, err := r.permitted(ctx, op, policy.GetDownloadURLForLayer, repo)
 		if err != nil {
 			return 0, err
 		}
@@ -473,7 +473,7 @@ func (r *Registry) renewFor(ctx context.Context, op *Op, d manifest.Digest) erro
 	if op.Identity.IsAnonymous() {
 		return nil
 	}
-	decision, _, err := r.permitted(ctx, op, policy.InitiateLayerUpload, op.account, op.Repository, op.Repository.Name)
+	decision, err := r.permitted(ctx, op, policy.InitiateLayerUpload, op.Repository)
 	if err != nil || decision.Effect != policy.Allow {
 		return err
 	}
@@ -497,7 +497,9 @@ func (r *Registry) renew(ctx context.Context, op *Op, d manifest.Digest) error {
 		return err
 	}
 	return r.store.Update(ctx, func(tx meta.Tx) error {
-		if _, err := tx.Links().Get(meta.LinkKey{Repository: op.Repository.ID, Digest: d}); err != nil {
+		if _, err := tx.Links().Get(meta.LinkKey{Repository: op.Repository.ID, Digest: d}); errors.Is(err, fs.ErrNotExist) {
+			return blobUnknown(op, d) // deleted since it was found
+		} else if err != nil {
 			return err
 		}
 		return r.review(tx, meta.ReviewLink, op.Repository.ID, string(d))

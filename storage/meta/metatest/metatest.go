@@ -134,6 +134,7 @@ func testRows(t *testing.T, s meta.Store) {
 	round(t, s, meta.Tx.Stalls, meta.StallKey{Sink: "hook", Repository: 7}, meta.Stall{Sink: "hook", Repository: 7, Sequence: 2, Attempts: 5, Retry: at, Reason: "no"})
 	round(t, s, meta.Tx.SigningKeys, "k1", meta.SigningKey{ID: "k1", Algorithm: "EdDSA", Private: []byte{1, 2}, Created: at})
 	round(t, s, meta.Tx.Records, meta.RecordKey{Namespace: "n", Key: "k"}, meta.Record{Namespace: "n", Key: "k", Value: []byte{}})
+	round(t, s, meta.Tx.Records, meta.RecordKey{Namespace: "n", Key: "nil"}, meta.Record{Namespace: "n", Key: "nil"})
 }
 
 // round puts a row and gets it, changes nothing by deleting another, and deletes it.

@@ -112,12 +112,18 @@ func (c *conn) rows(what, query string, args []any, fn func([]driver.Value) (boo
 	return wrap(what, errors.Join(err, rows.Close()))
 }
 
-// named makes arguments of values, which are what drivers take but for int.
+// named makes arguments of values, which are what drivers take but for int and for no
+// bytes, which would be NULL.
 func named(args []any) []driver.NamedValue {
 	list := make([]driver.NamedValue, len(args))
 	for i, v := range args {
-		if n, ok := v.(int); ok {
-			v = int64(n)
+		switch x := v.(type) {
+		case int:
+			v = int64(x)
+		case []byte:
+			if x == nil {
+				v = []byte{}
+			}
 		}
 		list[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
