@@ -34,11 +34,11 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 		}
 	}
 	if op.told == unasked {
-		op.told = nobody
-		for _, err := range tx.Sinks().Scan(meta.Range[meta.SinkName]{Limit: 1}) {
-			if err != nil {
-				return err
-			}
+		has, err := tx.HasSinks()
+		if err != nil {
+			return err
+		}
+		if op.told = nobody; has {
 			op.told = somebody
 		}
 	}

@@ -123,10 +123,12 @@ type Tx interface {
 	Referrers(repo RepositoryID, d manifest.Digest, types []string, after manifest.Digest, limit int) ([]Manifest, error)
 	// Due returns up to limit reviews whose time has come, the oldest first.
 	Due(now time.Time, limit int) ([]Review, error)
-	// IdleUploads returns up to limit uploads that were last active before a time, in the
-	// order in which they were started.
+	// IdleUploads returns up to limit uploads that were last active before a time, the
+	// oldest first. It may look at every upload that is open.
 	IdleUploads(before time.Time, limit int) ([]Upload, error)
 
+	// HasSinks reports whether there is any sink to keep events for.
+	HasSinks() (bool, error)
 	// Sequence returns the next of the numbers that order moves and events. On a store
 	// with one writer at a time (memory, SQLite) that is the order of commits.
 	Sequence() (int64, error)

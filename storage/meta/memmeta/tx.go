@@ -23,7 +23,7 @@ const (
 	byBlob    = "link.blob"
 	bySubject = "manifest.subject"
 	byDue     = "review.due"
-	byStarted = "upload.started"
+	byActive  = "upload.active"
 )
 
 func (t *tx) Registries() meta.Table[meta.AccountID, meta.Registry] {
@@ -87,7 +87,7 @@ func (t *tx) Links() meta.Table[meta.LinkKey, meta.Link] {
 
 func (t *tx) Uploads() meta.Table[meta.UploadID, meta.Upload] {
 	return table[meta.UploadID, meta.Upload]{t, "upload", func(u meta.Upload) meta.UploadID { return u.ID }, func(u meta.Upload) []string {
-		return []string{encode(byStarted, u.Started.UnixNano(), string(u.ID))}
+		return []string{encode(byActive, u.Active.UnixNano(), string(u.ID))}
 	}}
 }
 
@@ -183,19 +183,18 @@ func (t *tx) Due(now time.Time, limit int) (due []meta.Review, err error) {
 }
 
 func (t *tx) IdleUploads(before time.Time, limit int) (idle []meta.Upload, err error) {
-	for prefix, after := encode(byStarted), ""; len(idle) < limit; {
-		uploads, last := scan[meta.Upload](t, prefix, after, page, false)
-		for _, u := range uploads {
-			if len(idle) < limit && u.Active.Before(before) {
-				idle = append(idle, u)
-			}
+	uploads, _ := scan[meta.Upload](t, encode(byActive), "", limit, false)
+	for _, u := range uploads {
+		if u.Active.Before(before) {
+			idle = append(idle, u)
 		}
-		if len(uploads) < page {
-			break
-		}
-		after = last
 	}
 	return idle, nil
+}
+
+func (t *tx) HasSinks() (bool, error) {
+	sinks, _ := scan[meta.Sink](t, encode("sink"), "", 1, false)
+	return len(sinks) > 0, nil
 }
 
 func (t *tx) Sequence() (int64, error) {

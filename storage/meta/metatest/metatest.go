@@ -356,6 +356,9 @@ func testSerializable(t *testing.T, s meta.Store) {
 	}
 	wg.Wait()
 	view(t, s, func(tx meta.Tx) error {
+		if has, err := tx.HasSinks(); !has || err != nil {
+			t.Errorf("HasSinks with one: %v, %v", has, err)
+		}
 		row, err := tx.Sinks().Get(key)
 		if err != nil || row.Cursor != workers*rounds {
 			t.Errorf("%d increments were kept of %d (%v)", row.Cursor, workers*rounds, err)

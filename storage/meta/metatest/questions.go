@@ -253,7 +253,10 @@ func testDue(t *testing.T, s meta.Store) {
 		for _, u := range idle {
 			ids = append(ids, string(u.ID))
 		}
-		same(t, "IdleUploads, in the order of their start", ids, []string{"c", "a"})
+		same(t, "IdleUploads, oldest first", ids, []string{"c", "a"})
+		if has, err := tx.HasSinks(); has || err != nil {
+			t.Errorf("HasSinks without any: %v, %v", has, err)
+		}
 		one, err3 := tx.Due(at.Add(time.Hour), 1)
 		same(t, "Due, one", len(one), 1)
 		return errors.Join(err, err2, err3)

@@ -116,7 +116,6 @@ CREATE TABLE upload (
 	started    INTEGER NOT NULL,
 	active     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX upload_started ON upload (started, id);
 
 CREATE TABLE review (
 	kind       TEXT NOT NULL,

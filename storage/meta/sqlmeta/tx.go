@@ -160,8 +160,19 @@ func (t *tx) Due(now time.Time, limit int) ([]meta.Review, error) {
 }
 
 func (t *tx) IdleUploads(before time.Time, limit int) ([]meta.Upload, error) {
-	// by start, which does not change with every chunk as an index by activity would
-	return ask(t, uploads, "started < ?1 AND active < ?1 ORDER BY started, id LIMIT ?2", nanos(before), limit)
+	// Uploads are few, come and go, and are written with every chunk: an index would cost
+	// each of those writes a page.
+	return ask(t, uploads, "active < ? ORDER BY active, id LIMIT ?", nanos(before), limit)
+}
+
+func (t *tx) HasSinks() (bool, error) {
+	c, err := t.conn()
+	if err != nil {
+		return false, err
+	}
+	var n int64
+	err = c.one("sink", "SELECT EXISTS (SELECT 1 FROM sink)", nil, integer[int64]{&n})
+	return n != 0, err
 }
 
 func (t *tx) Sequence() (n int64, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -44,6 +45,7 @@ func (w *writer) do(j *job) error {
 		case <-j.done:
 			return j.err
 		case w.turn <- struct{}{}:
+			runtime.Gosched() // others are about to come: each makes the commit cheaper for all
 			w.run(w.take())
 			<-w.turn
 		}
