@@ -116,7 +116,7 @@ func (r *Registry) nextRepositories(ctx context.Context, after string, limit int
 			}
 			return nil
 		}
-		if name != "" {
+		if alias != "" {
 			a, err := tx.Aliases().Get(meta.AliasName(alias))
 			if err == nil {
 				err = visit(a, name)

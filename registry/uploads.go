@@ -110,6 +110,9 @@ func (r *Registry) receive(ctx context.Context, op *Op, u meta.Upload, c chunk) 
 	if len(u.Segments) >= maxSegments {
 		return a, says(ErrBlobUploadInvalid, "an upload has at most %d chunks", maxSegments)
 	}
+	if err := ctx.Err(); err != nil {
+		return a, cutShort(err) // a client that has gone must not take the upload from its own next try
+	}
 	if a.upload, err = r.claim(ctx, op, u); err != nil {
 		return a, err
 	}

@@ -256,7 +256,7 @@ func TestB37ClosedRangeStopsTheBucketAtOnce(t *testing.T) {
 			}})).served()
 			w.pushImage("test/hat", "v1", "hat")
 			d := w.plant("test/hat", size)
-			for _, from := range []int{0, 5 << 30} {
+			for _, from := range []int64{0, 5 << 30} {
 				ctx, cancel := context.WithCancel(t.Context())
 				res, err := w.rt.RoundTrip(w.request("GET", "/v2/test/hat/blobs/"+d, nil, "Range", fmt.Sprintf("bytes=%d-", from)).WithContext(ctx))
 				if err != nil {
@@ -275,7 +275,7 @@ func TestB37ClosedRangeStopsTheBucketAtOnce(t *testing.T) {
 					case <-time.After(10 * time.Second):
 						t.Fatal("the object is still open")
 					}
-					if read += e.read.Load(); e.off != int64(from) {
+					if read += e.read.Load(); e.off != from {
 						t.Errorf("the object was opened at %d for a range from %d", e.off, from)
 					}
 				}

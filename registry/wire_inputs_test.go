@@ -344,7 +344,13 @@ func TestBadInputClientThatGoesAway(t *testing.T) {
 			conn.Close()
 			w.send("GET", location, nil).want(204).has("Range", "0-0")
 		}
-		w.send("PATCH", location, content).want(202).has("Range", fmt.Sprint("0-", len(content)-1))
+		// A request that the server only now begins to read may still take the upload from this
+		// one; its client is then told to go on from where it was.
+		r := w.send("PATCH", location, content)
+		for i := 0; r.status == 416 && i < 5; i++ {
+			r = w.send("PATCH", r.has("Range", "0-0").header.Get("Location"), content)
+		}
+		r.want(202).has("Range", fmt.Sprint("0-", len(content)-1))
 		w.send("PUT", closing(location, sha(content)), nil).want(201)
 		for range 5 { // of a download
 			conn := w.dial()

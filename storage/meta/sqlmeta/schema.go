@@ -190,6 +190,9 @@ func migrate(c *conn) (err error) {
 	if version > newest {
 		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, newest, meta.ErrNewerSchema)
 	}
+	if version == newest {
+		return c.script("end of migration", "ROLLBACK") // writes nothing: the disk may be full
+	}
 	for _, script := range migrations[version:] {
 		if err := c.script("migration", script); err != nil {
 			return err
