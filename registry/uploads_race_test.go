@@ -5,196 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	_ "gocloud.dev/blob/fileblob"
-	"gocloud.dev/blob/memblob"
 
 	"github.com/esplanade-registry/esplanade/registry"
-	"github.com/esplanade-registry/esplanade/registry/registrytest"
 	"github.com/esplanade-registry/esplanade/storage"
-	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta"
-	"github.com/esplanade-registry/esplanade/storage/meta/memmeta"
-	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
 	"github.com/esplanade-registry/esplanade/storage/storagetest"
 )
-
-// ground is what nodes stand on: one store and one bucket.
-type ground struct {
-	store  meta.Store
-	bucket storage.Bucket
-}
-
-// grounds are those that there are: memory, a database, a store that runs every
-// transaction twice, as any may, and a disk as the quickstart has it.
-var grounds = map[string]func(t testing.TB) ground{
-	"memory":   func(testing.TB) ground { return ground{memmeta.New(), memory()} },
-	"database": func(t testing.TB) ground { return ground{database(t, t.TempDir()), memory()} },
-	"again":    func(testing.TB) ground { return ground{again{memmeta.New()}, memory()} },
-	"disk": func(t testing.TB) ground {
-		dir := t.TempDir()
-		return ground{database(t, dir), folder(t, dir)}
-	},
-}
-
-// onGrounds runs a test on some of them.
-func onGrounds(t *testing.T, test func(t *testing.T, g ground), names ...string) {
-	t.Helper()
-	for _, name := range names {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, grounds[name](t))
-		})
-	}
-}
-
-func memory() storage.Bucket { return gocloud.New(memblob.OpenBucket(nil)) }
-
-// database opens the store that the quickstart has in a folder.
-func database(t testing.TB, dir string) meta.Store {
-	t.Helper()
-	store, err := sqlmeta.OpenSQLite(t.Context(), filepath.Join(dir, "meta.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
-
-// folder opens the bucket that the quickstart has in a folder.
-func folder(t testing.TB, dir string) storage.Bucket {
-	t.Helper()
-	u, err := gocloud.FileURL(filepath.Join(dir, "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bucket, err := gocloud.Open(t.Context(), u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := bucket.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return bucket
-}
-
-// again is a store whose Updates run twice, the first time in vain.
-type again struct{ meta.Store }
-
-func (a again) Update(ctx context.Context, fn func(meta.Tx) error, opts ...meta.UpdateOption) error {
-	inVain := errors.New("rolled back")
-	err := a.Store.Update(ctx, func(tx meta.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return inVain
-	}, opts...)
-	if !errors.Is(err, inVain) {
-		return err
-	}
-	return a.Store.Update(ctx, fn, opts...)
-}
-
-// node returns a client of a new node.
-func (g ground) node(t testing.TB, change ...func(*registry.Config)) *wire {
-	t.Helper()
-	on := func(c *registry.Config) { c.Store, c.Bucket, c.BlobCache = g.store, g.bucket, -1 }
-	return newWire(t, append([]func(*registry.Config){on}, change...)...)
-}
-
-// wantNamed checks, while nothing runs, that every object is named by a row, that blobs and
-// uploads have the objects that they name, and that none of those waits to be deleted.
-func (g ground) wantNamed(t testing.TB) {
-	t.Helper()
-	objects := map[string]int64{}
-	for o, err := range g.bucket.List(t.Context(), "", "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		objects[o.Key] = o.Size
-	}
-	all := map[string][]any{}
-	err := g.store.View(t.Context(), func(tx meta.Tx) error {
-		return errorsOf(scan(all, "blob", tx.Blobs()), scan(all, "upload", tx.Uploads()), scan(all, "review", tx.Reviews()))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	named, doomed := map[string]bool{}, map[string]bool{}
-	for _, row := range all["review"] {
-		if r := row.(meta.Review); r.Kind == meta.ReviewObject {
-			named[r.Subject], doomed[r.Subject] = true, true
-		}
-	}
-	has := func(what string, list []meta.Segment) {
-		for _, s := range list {
-			named[s.Key] = true
-			if size, ok := objects[s.Key]; !ok || size != s.Size {
-				t.Errorf("%s needs %d bytes of the object %s; found: %v, %d bytes", what, s.Size, s.Key, ok, size)
-			}
-			if doomed[s.Key] {
-				t.Errorf("%s needs the object %s, which waits to be deleted", what, s.Key)
-			}
-		}
-	}
-	for _, row := range all["blob"] {
-		b := row.(meta.Blob)
-		has("blob "+string(b.Digest), b.Segments)
-	}
-	for _, row := range all["upload"] {
-		u := row.(meta.Upload)
-		has("upload "+string(u.ID), u.Segments)
-		named[u.Key] = true
-	}
-	for key := range objects {
-		if !named[key] {
-			t.Errorf("no row names the object %s", key)
-		}
-	}
-}
-
-// wantObjects checks how many objects there are.
-func (g ground) wantObjects(t testing.TB, want int) {
-	t.Helper()
-	n := 0
-	for _, err := range g.bucket.List(t.Context(), "", "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-	}
-	if n != want {
-		t.Errorf("%d objects are in the bucket, want %d", n, want)
-	}
-}
-
-// try sends a request whose context may end and whose reply may be cut short: it then
-// returns 0. It may be called by any goroutine.
-func (w *wire) try(ctx context.Context, method, path string, body any, header ...string) int {
-	res, err := w.rt.RoundTrip(w.request(method, path, body, header...).WithContext(ctx))
-	if err != nil {
-		return 0
-	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return 0
-	}
-	return res.StatusCode
-}
 
 // gate is a bucket whose Puts wait, when all bytes have come, for the test to let them end.
 type gate struct {
@@ -326,9 +146,14 @@ func TestUploadOfTwo(t *testing.T) {
 		},
 	} {
 		for _, nodes := range []int{1, 2} {
-			for _, order := range []string{"first ends first", "first ends last"} {
+			for _, order := range []string{"first ends first", "first ends last", "first ends last and nothing can be deleted"} {
 				t.Run(fmt.Sprintf("%s, %d nodes, %s", name, nodes, order), func(t *testing.T) {
 					onGrounds(t, func(t *testing.T, g ground) {
+						faulty := &storagetest.Faulty{Bucket: g.bucket}
+						g.bucket = faulty
+						if strings.HasSuffix(order, "deleted") {
+							faulty.Set(storagetest.Faults{Delete: errors.New("delete")})
+						}
 						gated := newGate(g.bucket)
 						g.bucket = gated
 						a := g.node(t)
@@ -363,6 +188,13 @@ func TestUploadOfTwo(t *testing.T) {
 						}
 						gated.shut.Store(false)
 						wantOne(t, g, a, location, one, two, c.contents)
+						if !strings.HasSuffix(order, "deleted") {
+							segments := 0
+							for _, row := range a.rows()["blob"] {
+								segments += len(row.(meta.Blob).Segments)
+							}
+							g.wantObjects(t, segments)
+						}
 					}, "memory", "database", "again")
 				})
 			}
@@ -414,11 +246,138 @@ func wantOne(t *testing.T, g ground, w *wire, location string, one, two *reply, 
 		t.Errorf("%d of %q are there", blobs, contents)
 	}
 	g.wantNamed(t)
-	segments := 0
-	for _, row := range w.rows()["blob"] {
-		segments += len(row.(meta.Blob).Segments)
+}
+
+// late is a store whose next Update waits, once it is armed, until the test lets it run.
+type late struct {
+	meta.Store
+	armed   atomic.Bool
+	waiting chan func() // lets the one run
+}
+
+func (l *late) Update(ctx context.Context, fn func(meta.Tx) error, opts ...meta.UpdateOption) error {
+	if l.armed.CompareAndSwap(true, false) {
+		release := make(chan struct{})
+		l.waiting <- func() { close(release) }
+		<-release
 	}
-	g.wantObjects(t, segments)
+	return l.Store.Update(ctx, fn, opts...)
+}
+
+// What was decided about an upload before another request changed it does not count.
+func TestUploadDecidedTooEarly(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		request racer
+		then    racer
+		want    int
+	}{
+		"end without bytes, then a chunk":    {racer{"PUT", "", sha([]byte("before"))}, racer{"PATCH", " chunk", ""}, 416},
+		"end without bytes, then an end":     {racer{"PUT", "", sha([]byte("before"))}, racer{"PUT", "", sha([]byte("before"))}, 404},
+		"end without bytes, then none":       {racer{"PUT", "", sha([]byte("before"))}, racer{"DELETE", "", ""}, 404},
+		"chunk without bytes, then a chunk":  {racer{"PATCH", "", ""}, racer{"PATCH", " chunk", ""}, 416},
+		"claim of a chunk, then a chunk":     {racer{"PATCH", "x", ""}, racer{"PATCH", " chunk", ""}, 416},
+		"claim of a chunk, then an end":      {racer{"PATCH", "x", ""}, racer{"PUT", "", sha([]byte("before"))}, 404},
+		"claim of an end, then a chunk":      {racer{"PUT", "x", sha([]byte("beforex"))}, racer{"PATCH", " chunk", ""}, 416},
+		"cancellation, then an end":          {racer{"DELETE", "", ""}, racer{"PUT", "", sha([]byte("before"))}, 404},
+		"cancellation, then another":         {racer{"DELETE", "", ""}, racer{"DELETE", "", ""}, 404},
+		"cancellation, then a chunk, is one": {racer{"DELETE", "", ""}, racer{"PATCH", " chunk", ""}, 204},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onGrounds(t, func(t *testing.T, g ground) {
+				store := &late{Store: g.store, waiting: make(chan func())}
+				g.store = store
+				a, b := g.node(t), g.node(t)
+				location := a.start("test/hat")
+				a.send("PATCH", location, "before").want(202)
+				store.armed.Store(true)
+				answered := make(chan *reply, 1)
+				go func() { answered <- c.request.send(a, location) }()
+				var let func()
+				select {
+				case let = <-store.waiting:
+				case r := <-answered:
+					t.Fatalf("%s: %d without an Update", r.what, r.status)
+				}
+				c.then.send(b, location).is(201, 202, 204)
+				let()
+				(<-answered).is(c.want)
+				g.wantNamed(t)
+				end := a.send("GET", location, nil).want(204, 404)
+				switch {
+				case c.then.method == "PATCH" && c.request.method != "DELETE":
+					end.is(204).has("Range", "0-11")
+					a.send("PUT", closing(location, sha([]byte("before chunk"))), nil).is(201)
+					a.send("GET", "/v2/test/hat/blobs/"+sha([]byte("before chunk")), nil).is(200).content([]byte("before chunk"))
+				case c.then.method == "PUT":
+					end.is(404)
+					a.send("GET", "/v2/test/hat/blobs/"+sha([]byte("before")), nil).is(200).content([]byte("before"))
+				default:
+					end.is(404)
+					a.send("GET", "/v2/test/hat/blobs/"+sha([]byte("before")), nil).is(404)
+				}
+				g.wantNamed(t)
+			}, "memory", "database")
+		})
+	}
+}
+
+// gone is a bucket whose client goes away when an object is written.
+type gone struct {
+	storage.Bucket
+	leave atomic.Pointer[context.CancelFunc]
+}
+
+func (g *gone) Put(ctx context.Context, key string, r io.Reader) error {
+	err := g.Bucket.Put(ctx, key, r)
+	if leave := g.leave.Load(); leave != nil {
+		(*leave)()
+	}
+	return err
+}
+
+// Bytes that have all come count, though nobody is told any more; those that were sent for
+// nothing are removed all the same.
+func TestUploadOfAClientThatHasGone(t *testing.T) {
+	t.Parallel()
+	content := text(1000)
+	onGrounds(t, func(t *testing.T, g ground) {
+		bucket := &gone{Bucket: g.bucket}
+		g.bucket = bucket
+		w := g.node(t)
+		leaving := func(method, location string, body []byte) {
+			t.Helper()
+			ctx, leave := context.WithCancel(t.Context())
+			bucket.leave.Store(&leave)
+			w.try(ctx, method, location, body)
+			bucket.leave.Store(nil)
+			if ctx.Err() == nil {
+				t.Error("nothing was written")
+			}
+			leave()
+		}
+		location := w.start("test/hat")
+		leaving("PATCH", location, content[:400])
+		w.send("GET", location, nil).want(204).has("Range", "0-399")
+		leaving("PATCH", location, content[400:500])
+		w.send("GET", location, nil).want(204).has("Range", "0-499")
+		leaving("PUT", closing(location, emptyDigest), content[500:])
+		g.wantObjects(t, 2)
+		w.send("GET", location, nil).want(204).has("Range", "0-499")
+		leaving("PUT", closing(location, sha(content)), content[500:])
+		w.send("GET", location, nil).want(404)
+		w.send("GET", "/v2/test/hat/blobs/"+sha(content), nil).want(200).content(content)
+		g.wantObjects(t, 3)
+		leaving("POST", "/v2/test/hat/blobs/uploads/?digest="+sha(content[:10]), content[:10])
+		w.send("GET", "/v2/test/hat/blobs/"+sha(content[:10]), nil).want(200).content(content[:10])
+		leaving("POST", "/v2/test/hat/blobs/uploads/?digest="+sha(content[:11]), content[:12])
+		leaving("POST", "/v2/test/hat/blobs/uploads/?digest="+sha(content), content)
+		g.wantObjects(t, 4)
+		if list := w.rows()["upload"]; len(list) > 0 {
+			t.Errorf("uploads are left: %v", list)
+		}
+		g.wantNamed(t)
+	}, "memory", "database", "again")
 }
 
 // Any node goes on with an upload, wherever it was begun.
@@ -668,216 +627,4 @@ func TestUploadsThatShareACommit(t *testing.T) {
 		}
 		g.wantNamed(t)
 	}, "memory", "disk")
-}
-
-// await asks until something is so.
-func await(t testing.TB, what string, so func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(time.Minute); !so(); {
-		select {
-		case <-limit:
-			t.Fatalf("%s: not so after a minute", what)
-		case <-tick.C:
-		}
-	}
-}
-
-// storm is clients that push, cancel, fail and delete at once on two nodes.
-type storm struct {
-	t      *testing.T
-	nodes  []*wire
-	faulty *storagetest.Faulty
-
-	mu      sync.Mutex
-	uploads []stormUpload
-}
-
-type stormUpload struct {
-	location string
-	content  []byte
-}
-
-var stormRepos = []string{"test/a", "test/b", "test/c"}
-
-// However pushes are mixed, cut short and failed by the bucket, no object is left that no
-// row names, and nothing is served that lacks its objects.
-func TestUploadStorm(t *testing.T) {
-	t.Parallel()
-	seed := rand.Uint64()
-	onGrounds(t, func(t *testing.T, g ground) {
-		t.Logf("seed %d", seed)
-		faulty := &storagetest.Faulty{Bucket: g.bucket}
-		g.bucket = faulty
-		s := &storm{t: t, nodes: []*wire{g.node(t).failing(), g.node(t).failing()}, faulty: faulty}
-		for i, repo := range stormRepos {
-			s.nodes[0].pushBlob(repo, []byte("{}"))
-			s.nodes[0].pushBlob(repo, fmt.Appendf(nil, "blob of %d", i))
-		}
-		steps := 200
-		if testing.Short() {
-			steps = 60
-		}
-		together(6, func(i int) {
-			r := rand.New(rand.NewPCG(seed, uint64(i)))
-			for range steps {
-				s.step(r)
-			}
-		})
-		faulty.Set(storagetest.Faults{})
-		g.wantNamed(t)
-		s.wantWhole()
-	}, "memory", "again", "disk")
-}
-
-// stormFaults are what the bucket may do at any time.
-var stormFaults = []storagetest.Faults{
-	{}, {}, {},
-	{PutBefore: errors.New("put")},
-	{PutAfter: 3, PutError: errors.New("put midway")},
-	{PutAtEnd: errors.New("put at its end")},
-	{Delete: errors.New("delete")},
-	{Get: errors.New("get")},
-}
-
-// content draws one of few, so that pushers meet.
-func (s *storm) content(r *rand.Rand) []byte {
-	n := r.IntN(40)
-	return []byte(strings.Repeat(fmt.Sprintf("content %d ", n), 1+n))
-}
-
-// body returns a body that may end early, or at the end of which the client is gone.
-func (s *storm) body(r *rand.Rand, content []byte, leave func()) any {
-	switch r.IntN(8) {
-	case 0:
-		return io.MultiReader(strings.NewReader(string(content[:r.IntN(len(content)+1)])), failingReader{})
-	case 1:
-		return io.MultiReader(strings.NewReader(string(content)), readerFunc(func([]byte) (int, error) { leave(); return 0, io.EOF }))
-	case 2:
-		return strings.NewReader(string(content))
-	}
-	return content
-}
-
-func (s *storm) upload(r *rand.Rand) (stormUpload, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.uploads) == 0 {
-		return stormUpload{}, false
-	}
-	return s.uploads[max(0, len(s.uploads)-1-r.IntN(8))], true
-}
-
-func (s *storm) step(r *rand.Rand) {
-	ctx, leave := context.WithCancel(s.t.Context())
-	defer leave()
-	w := s.nodes[r.IntN(len(s.nodes))]
-	repo := stormRepos[r.IntN(len(stormRepos))]
-	content := s.content(r)
-	blob := "/v2/" + repo + "/blobs/" + sha(content)
-	ref := fmt.Sprintf("t%d", r.IntN(3))
-	switch r.IntN(12) {
-	case 0, 1:
-		req := w.request("POST", "/v2/"+repo+"/blobs/uploads/", nil)
-		if res, err := w.rt.RoundTrip(req); err == nil && res.StatusCode == 202 {
-			s.mu.Lock()
-			s.uploads = append(s.uploads, stormUpload{res.Header.Get("Location"), content})
-			s.mu.Unlock()
-		}
-	case 2, 3, 4:
-		if u, ok := s.upload(r); ok {
-			at := s.end(w, u)
-			if at < 0 || at >= len(u.content) {
-				return
-			}
-			to := at + 1 + r.IntN(len(u.content)-at)
-			w.try(ctx, "PATCH", u.location, s.body(r, u.content[at:to], leave), "Content-Range", fmt.Sprintf("%d-%d", at, to-1))
-		}
-	case 5, 6:
-		if u, ok := s.upload(r); ok {
-			at := s.end(w, u)
-			if at < 0 {
-				return
-			}
-			d := sha(u.content)
-			if r.IntN(6) == 0 {
-				d = emptyDigest
-			}
-			w.try(ctx, "PUT", closing(u.location, d), s.body(r, u.content[at:], leave))
-		}
-	case 7:
-		if u, ok := s.upload(r); ok {
-			w.try(ctx, "DELETE", u.location, nil)
-		}
-	case 8:
-		w.try(ctx, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+sha(content), s.body(r, content, leave))
-	case 9:
-		w.try(ctx, "POST", "/v2/"+repo+"/blobs/uploads/?mount="+sha(content), nil)
-		if r.IntN(2) == 0 {
-			w.try(ctx, "DELETE", blob, nil)
-		}
-	case 10:
-		w.try(ctx, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+sha(content), content)
-		m := image([]byte("{}"), content).bytes()
-		w.try(ctx, "PUT", "/v2/"+repo+"/manifests/"+ref, m, "Content-Type", ociImage)
-		if r.IntN(3) == 0 {
-			w.try(ctx, "DELETE", "/v2/"+repo+"/manifests/"+sha(m), nil)
-		}
-	case 11:
-		s.faulty.Set(stormFaults[r.IntN(len(stormFaults))])
-	}
-}
-
-// end asks where an upload ends, or returns -1.
-func (s *storm) end(w *wire, u stormUpload) int {
-	res, err := w.rt.RoundTrip(w.request("GET", u.location, nil))
-	if err != nil || res.StatusCode != http.StatusNoContent {
-		return -1
-	}
-	var last int
-	fmt.Sscanf(res.Header.Get("Range"), "0-%d", &last) //nolint:errcheck // of the right form, or the PATCH fails
-	if last == 0 {
-		return 0 // or 1, which then is refused
-	}
-	return last + 1
-}
-
-// wantWhole reads all that can be pulled.
-func (s *storm) wantWhole() {
-	t, w := s.t, s.nodes[1]
-	for _, row := range w.rows()["link"] {
-		l := row.(meta.Link)
-		var repo meta.Repository
-		err := w.Store.View(t.Context(), func(tx meta.Tx) (err error) {
-			repo, err = tx.RepositoryByID(l.Repository)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := w.send("GET", "/v2/"+registrytest.Alias+"/"+repo.Name+"/blobs/"+string(l.Digest), nil).is(200)
-		if sha(r.body) != string(l.Digest) {
-			t.Errorf("blob %s has bytes of %s", l.Digest, sha(r.body))
-		}
-	}
-	rows := w.rows()
-	linked := map[meta.LinkKey]bool{}
-	for _, row := range rows["link"] {
-		l := row.(meta.Link)
-		linked[meta.LinkKey{Repository: l.Repository, Digest: l.Digest}] = true
-	}
-	manifests := map[meta.ManifestKey]bool{}
-	for _, row := range rows["manifest"] {
-		m := row.(meta.Manifest)
-		manifests[meta.ManifestKey{Repository: m.Repository, Digest: m.Digest}] = true
-	}
-	for _, row := range rows["tag"] {
-		if tag := row.(meta.Tag); !manifests[meta.ManifestKey{Repository: tag.Repository, Digest: tag.Digest}] {
-			t.Errorf("tag %s leads to no manifest", tag.Name)
-		}
-	}
-	if len(rows["blob"]) < 5 || len(manifests) == 0 {
-		t.Errorf("%d blobs and %d manifests came of it: the storm is none", len(rows["blob"]), len(manifests))
-	}
 }
