@@ -89,7 +89,6 @@ func (c *client) sendFor(ctx context.Context, want []int, method, path string, b
 }
 
 var (
-	ok       = []int{http.StatusOK}
 	created  = []int{http.StatusCreated}
 	accepted = []int{http.StatusAccepted}
 	empty    = []int{http.StatusNoContent}

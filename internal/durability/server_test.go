@@ -124,16 +124,6 @@ func start(t *testing.T, dir string, before ...string) *server {
 	return nil
 }
 
-// ended reports whether the server has ended by now.
-func (s *server) ended() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // kill ends the server as kill -9 does.
 func (s *server) kill() {
 	s.cmd.Process.Kill() //nolint:errcheck // it may have ended
