@@ -181,7 +181,7 @@ func (op *Op) target() meta.Repository {
 
 // authorize refuses the operation unless the policy allows the action. Who may not pull is
 // told that there is nothing, whether there is or not; who may not push is told only about
-// themselves. A new token is asked for only where one would help.
+// themselves.
 func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) error {
 	target := op.target()
 	d, err := r.permitted(ctx, op, action, target)
@@ -196,10 +196,13 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 		return &challengeError{insufficient: op.Identity.Scope != nil}
 	}
 	if !op.covers(action, target) {
-		if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, target); err != nil {
-			return err
+		// A pull is refused as one of nothing at all, unless a new token would help.
+		if pull {
+			if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, target); err != nil {
+				return err
+			}
 		}
-		if d.Effect == policy.Allow {
+		if !pull || d.Effect == policy.Allow {
 			return &challengeError{insufficient: true}
 		}
 	}

@@ -213,9 +213,18 @@ func (r *Registry) appendUpload(ctx context.Context, op *Op, u meta.Upload, c ch
 		return tx.Uploads().Put(u)
 	}, meta.Relaxed)
 	if err != nil {
-		r.discard(ctx, a.key)
+		r.giveUp(ctx, a, err)
 	}
 	return u, err
+}
+
+// giveUp deletes the object of an attempt whose transaction was refused. If the store failed
+// instead, the transaction may have taken place all the same and the object be part of the
+// blob; it is left, and a row names it either way.
+func (r *Registry) giveUp(ctx context.Context, a attempt, err error) {
+	if row, _, _ := wire(err); row.status < http.StatusInternalServerError {
+		r.discard(ctx, a.key)
+	}
 }
 
 // settled is the context of a transaction that concludes work already done: it is not for
@@ -298,7 +307,7 @@ func (r *Registry) commit(ctx context.Context, op *Op, a attempt, d manifest.Dig
 		return r.link(ctx, tx, op, blob)
 	})
 	if err != nil {
-		r.discard(ctx, a.key)
+		r.giveUp(ctx, a, err)
 		return err
 	}
 	fill.Add(meta.LinkKey{Repository: op.Repository.ID, Digest: d}, blob)

@@ -135,7 +135,7 @@ func (b *Blobs) Open(ctx context.Context, blob Blob) (*Reader, error) {
 			return nil, err
 		}
 	}
-	s := &segments{ctx: ctx, bucket: b.bucket, list: blob.Segments, size: blob.Size}
+	s := newSegments(ctx, b.bucket, blob.Segments, blob.Size)
 	return &Reader{in: s, closer: s, size: blob.Size}, nil
 }
 
@@ -158,7 +158,7 @@ func (b *Blobs) open(ctx context.Context, s Segment) (*os.File, error) {
 // load reads a small blob whole, checks it and caches it.
 func (b *Blobs) load(ctx context.Context, blob Blob) ([]byte, error) {
 	fill := b.small.Begin()
-	s := &segments{ctx: ctx, bucket: b.bucket, list: blob.Segments, size: blob.Size}
+	s := newSegments(ctx, b.bucket, blob.Segments, blob.Size)
 	defer s.Close()
 	raw := make([]byte, blob.Size)
 	if _, err := io.ReadFull(s, raw); err != nil {
@@ -194,7 +194,7 @@ func (b *Blobs) Rehash(ctx context.Context, list []Segment, h hash.Hash) error {
 	for _, s := range list {
 		size += s.Size
 	}
-	s := &segments{ctx: ctx, bucket: b.bucket, list: list, size: size}
+	s := newSegments(ctx, b.bucket, list, size)
 	defer s.Close()
 	_, err := io.Copy(h, s)
 	return err

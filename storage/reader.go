@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"sync"
 )
 
 // Reader reads a blob from any place in it. It is used by one goroutine.
@@ -35,10 +37,13 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) { return r.in.See
 // Err returns the error that a Read of the bucket ended with, if it was one. It tells a
 // body that was cut short by the bucket from one whose client went away.
 func (r *Reader) Err() error {
-	if s, ok := r.in.(*segments); ok {
-		return s.err
+	s, ok := r.in.(*segments)
+	if !ok {
+		return nil
 	}
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // Close closes what is open.
@@ -56,15 +61,19 @@ func (r *Reader) Ready(off int64) error {
 	if !ok || off >= s.size {
 		return nil
 	}
-	if _, err := s.Seek(off, io.SeekStart); err != nil {
-		return err
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = off
 	return s.open()
 }
 
 // segments reads objects one after the other as if they were one.
+//
+// net/http reads the parts of a request for several ranges on a goroutine of its own, which
+// it does not wait for when the client goes away, so that a Read may meet a Close.
 type segments struct {
 	ctx    context.Context // of the request that reads
+	cancel context.CancelFunc
 	bucket Bucket
 	list   []Segment
 	size   int64
@@ -73,6 +82,14 @@ type segments struct {
 	at     int64
 	left   int64 // of object
 	err    error
+
+	mu sync.Mutex // of what follows bucket
+}
+
+func newSegments(ctx context.Context, b Bucket, list []Segment, size int64) *segments {
+	s := &segments{bucket: b, list: list, size: size}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
 }
 
 // open opens the object that holds the current offset, which must be within size.
@@ -80,7 +97,7 @@ func (s *segments) open() error {
 	if s.object != nil && s.at == s.off {
 		return nil
 	}
-	if err := s.Close(); err != nil {
+	if err := s.shut(); err != nil {
 		return err
 	}
 	off := s.off
@@ -103,6 +120,8 @@ func (s *segments) open() error {
 }
 
 func (s *segments) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -118,7 +137,7 @@ func (s *segments) Read(p []byte) (int, error) {
 	s.left -= int64(n)
 	switch {
 	case s.left == 0:
-		err = s.Close()
+		err = s.shut()
 	case err == io.EOF:
 		err = io.ErrUnexpectedEOF
 	}
@@ -128,6 +147,8 @@ func (s *segments) Read(p []byte) (int, error) {
 
 // Seek opens nothing and closes nothing: net/http seeks to the end and back for the size.
 func (s *segments) Seek(offset int64, whence int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch whence {
 	case io.SeekStart:
 	case io.SeekCurrent:
@@ -144,7 +165,18 @@ func (s *segments) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
+// Close ends a Read that is under way, and whatever comes later.
 func (s *segments) Close() error {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = fs.ErrClosed
+	}
+	return s.shut()
+}
+
+func (s *segments) shut() error {
 	if s.object == nil {
 		return nil
 	}

@@ -121,7 +121,7 @@ func (c *client) put(ctx context.Context, location, digest string, rest []byte) 
 
 // whole pushes a blob in one request.
 func (c *client) whole(ctx context.Context, repo string, b blob) error {
-	_, err := c.sendFor(ctx, created, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+b.digest, bytes.NewReader(b.bytes()))
+	_, err := c.sendFor(ctx, created, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+b.digest, b.reader())
 	return err
 }
 

@@ -1,10 +1,12 @@
 package durability
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 )
 
@@ -38,6 +40,8 @@ func (b blob) bytes() []byte {
 	rand.NewChaCha8(seed).Read(raw) //nolint:errcheck // it never fails
 	return raw
 }
+
+func (b blob) reader() io.Reader { return bytes.NewReader(b.bytes()) }
 
 func sha(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 
