@@ -482,10 +482,9 @@ func TestUploadInEveryForm(t *testing.T) {
 			onGrounds(t, func(t *testing.T, g ground) {
 				nodes := []*wire{g.node(t), g.node(t)}
 				for i, w := range nodes { // on the second, to another repository
-					// a reader can be read once
 					location := w.send("POST", fmt.Sprintf("/v2/test/hat%d/blobs/uploads/%s", i, c.query), nil).want(202).header.Get("Location")
 					for n, body := range c.bodies {
-						if r, ok := body.(*strings.Reader); ok {
+						if r, ok := body.(*strings.Reader); ok { // which can be read once
 							body = io.NewSectionReader(r, 0, r.Size())
 						}
 						if n < len(c.bodies)-1 {

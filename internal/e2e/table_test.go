@@ -151,7 +151,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   works,
 		refusedPassword:  refused("UNAUTHORIZED: the credentials are not valid"), // by a push: logging in asks nobody
 		refusedNobody:    refused("UNAUTHORIZED: authentication required"),
-		refusedElsewhere: refused("401 Unauthorized"),
+		refusedElsewhere: refused("UNAUTHORIZED: authentication required"),
 		pushLarge:        works,
 	},
 	"regctl": {
