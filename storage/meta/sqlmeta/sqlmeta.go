@@ -76,7 +76,7 @@ func open(dsn string) (*Store, error) {
 		return nil, err
 	}
 	// Inserts go to random places of the indexes, whose pages had better be here.
-	if err := errors.Join(c.script("writer's cache", "PRAGMA cache_size = -8192"), migrate(c)); err != nil {
+	if err := errors.Join(c.script("writer's cache", "PRAGMA cache_size = -3072"), migrate(c)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	s := &Store{dsn: dsn, readers: make(chan *conn, max(2, min(maxReaders, 2*runtime.GOMAXPROCS(0)))), writer: newWriter(c)}
