@@ -159,7 +159,7 @@ func (a *Actor) DeleteBlob(ctx context.Context, name string, d manifest.Digest) 
 // Tags yields the tags of a repository after a name, in the order of their bytes.
 func (a *Actor) Tags(ctx context.Context, name, after string) iter.Seq2[string, error] {
 	return pages(after, func(after string) (names []string, more bool, err error) {
-		op := Op{Action: policy.DescribeImageTags, Name: name}
+		op := Op{Action: policy.ListImages, Name: name}
 		err = a.do(ctx, op, func(ctx context.Context, op *Op) error {
 			names, more, err = a.r.tags(ctx, op, after, MaxPage)
 			return err
@@ -172,7 +172,7 @@ func (a *Actor) Tags(ctx context.Context, name, after string) iter.Seq2[string, 
 // alias/repository, after a name.
 func (a *Actor) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
 	return pages(after, func(after string) (names []string, more bool, err error) {
-		err = a.do(ctx, Op{Action: policy.DescribeRepositories, wide: true}, func(ctx context.Context, op *Op) error {
+		err = a.do(ctx, Op{Action: policy.BatchGetImage, wide: true}, func(ctx context.Context, op *Op) error {
 			names, more, err = a.r.repositories(ctx, op, after, MaxPage)
 			return err
 		})

@@ -77,7 +77,7 @@ func (r *Registry) repositories(ctx context.Context, op *Op, after string, n int
 		}
 		for _, f := range found {
 			// not within the View: an evaluator may have questions of its own
-			d, err := r.permitted(ctx, op, policy.DescribeRepositories, f.repo)
+			d, err := r.permitted(ctx, op, policy.BatchGetImage, f.repo)
 			if err != nil {
 				return nil, false, err
 			}

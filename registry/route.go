@@ -114,7 +114,7 @@ var endpoints = []endpoint{
 	{kind: routeUpload, method: http.MethodPatch, action: policy.UploadLayerPart, asks: true, serve: (*call).patchUpload},                   // end-5
 	{kind: routeUpload, method: http.MethodPut, action: policy.CompleteLayerUpload, asks: true, serve: (*call).putUpload},                   // end-6
 	{kind: routeManifest, method: http.MethodPut, action: policy.PutImage, asks: true, creates: true, serve: (*call).putManifest},           // end-7
-	{kind: routeTags, method: http.MethodGet, action: policy.DescribeImageTags, serve: (*call).getTags},                                     // end-8
+	{kind: routeTags, method: http.MethodGet, action: policy.ListImages, serve: (*call).getTags},                                            // end-8
 	{kind: routeManifest, method: http.MethodDelete, action: policy.BatchDeleteImage, asks: true, serve: (*call).deleteManifest},            // end-9
 	{kind: routeBlob, method: http.MethodDelete, action: policy.BatchDeleteImage, asks: true, serve: (*call).deleteBlob},                    // end-10
 	{kind: routeReferrers, method: http.MethodGet, action: policy.BatchGetImage, serve: (*call).getReferrers},                               // end-12

@@ -21,6 +21,7 @@ const graph = `
 manifest:
 auth:
 policy:                    auth manifest
+policy/iam:                auth policy
 gallery:                   manifest
 storage:                   manifest
 storage/storagetest:       storage
@@ -66,6 +67,7 @@ html/template             <- gallery
 const modules = `
 manifest:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/go-digest github.com/opencontainers/image-spec
 auth/token:             github.com/go-jose/go-jose/v4 github.com/hashicorp/golang-lru/v2
+policy/iam:             github.com/hashicorp/golang-lru/v2
 storage/gocloud:        gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree

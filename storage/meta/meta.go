@@ -92,7 +92,11 @@ const Relaxed UpdateOption = 1
 type Tx interface {
 	Registries() Table[AccountID, Registry]
 	Aliases() Table[AliasName, Alias]
+	AliasRequests() Table[AliasRequestKey, AliasRequest]
 	Repositories() Table[RepositoryKey, Repository]
+	RepositoryPolicies() Table[RepositoryID, RepositoryPolicy]
+	Catalogs() Table[RepositoryID, Catalog]
+	ResourceTags() Table[ResourceTagKey, ResourceTag]
 	Manifests() Table[ManifestKey, Manifest]
 	Edges() Table[EdgeKey, Edge]
 	Tags() Table[TagKey, Tag]
@@ -104,9 +108,20 @@ type Tx interface {
 	Events() Table[EventKey, Event]
 	Sinks() Table[SinkName, Sink]
 	Stalls() Table[StallKey, Stall]
+	AccessKeys() Table[AccessKeyID, AccessKey]
+	Principals() Table[PrincipalKey, Principal]
 	SigningKeys() Table[KeyID, SigningKey]
 	Records() Table[RecordKey, Record]
 
+	// AliasesOf returns all aliases of an account, by name.
+	AliasesOf(account AccountID) ([]Alias, error)
+	// AliasesLike returns all aliases with a skeleton.
+	AliasesLike(skeleton string) ([]Alias, error)
+	// PendingAliases returns up to limit requests for aliases that are not decided, after
+	// a given one, by account and name.
+	PendingAliases(after AliasRequestKey, limit int) ([]AliasRequest, error)
+	// AccessKeysOf returns all access keys of a principal, by id.
+	AccessKeysOf(p PrincipalKey) ([]AccessKey, error)
 	// RepositoryByID finds a repository by what other rows call it.
 	RepositoryByID(id RepositoryID) (Repository, error)
 	// Linked is [Store.Linked] within the transaction.
@@ -121,6 +136,14 @@ type Tx interface {
 	// digests after a given one, without their Raw. With artifact types, only those of
 	// one of them.
 	Referrers(repo RepositoryID, d manifest.Digest, types []string, after manifest.Digest, limit int) ([]Manifest, error)
+	// Images returns up to limit manifests of a repository in the order of their digests
+	// after a given one, without their Raw.
+	Images(repo RepositoryID, after manifest.Digest, limit int) ([]Manifest, error)
+	// CountImages returns how many manifests a repository has, but no more than limit.
+	CountImages(repo RepositoryID, limit int) (int, error)
+	// CountRepositories returns how many repositories an account has, but no more than
+	// limit.
+	CountRepositories(account AccountID, limit int) (int, error)
 	// Due returns up to limit reviews whose time has come, the oldest first.
 	Due(now time.Time, limit int) ([]Review, error)
 	// IdleUploads returns up to limit uploads that were last active before a time, the

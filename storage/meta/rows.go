@@ -28,28 +28,53 @@ type KeyID string
 
 // Registry is an account's set of repositories.
 type Registry struct {
-	Account AccountID
-	Created time.Time
+	Account     AccountID
+	Created     time.Time
+	DisplayName string // for the gallery
+	Verified    bool   // the operator vouches for who it is
 }
 
-// AliasStatus is where an alias stands in its life.
+// AliasStatus is where an alias, or the request for one, stands in its life.
 type AliasStatus string
 
-// The states of an alias. Only an active one leads anywhere.
+// The states of an alias and of a request for one. Only an active alias leads anywhere.
 const (
 	AliasActive   AliasStatus = "ACTIVE"
-	AliasPending  AliasStatus = "PENDING"
-	AliasRejected AliasStatus = "REJECTED"
+	AliasPending  AliasStatus = "PENDING"  // of a request: not decided
+	AliasRejected AliasStatus = "REJECTED" // of a request
+	AliasReleased AliasStatus = "RELEASED" // of an alias: given up, and not yet free for others
 )
 
-// Alias names a registry.
+// Alias names a registry. What is asked for and not yet active is an [AliasRequest].
 type Alias struct {
 	Name    AliasName
 	Account AccountID
-	Status  AliasStatus
-	Default bool // given by the service, not asked for
-	Primary bool // shown in URIs
+	Status  AliasStatus // active or released
+	Default bool        // given by the service, not asked for
+	Primary bool        // shown in URIs
 	Created time.Time
+	// Skeleton is what names that look alike have in common; no two aliases of different
+	// accounts have the same. Aliases of version 1 of the schema have none.
+	Skeleton string
+	Released time.Time // when it was given up
+}
+
+// AliasRequestKey is the primary key of an alias request.
+type AliasRequestKey struct {
+	Account AccountID
+	Alias   AliasName
+}
+
+// AliasRequest is a registry's wish for an alias. It holds no name: of several who ask for
+// one, the first that is granted has it.
+type AliasRequest struct {
+	Account   AccountID
+	Alias     AliasName
+	Status    AliasStatus // pending, active (granted) or rejected
+	Reason    string      // of a rejection
+	Challenge string      // random text to prove with that a domain is the account's
+	Requested time.Time
+	Decided   time.Time
 }
 
 // Visibility says who may pull from a repository.
@@ -75,10 +100,45 @@ type Repository struct {
 	Visibility Visibility
 	Created    time.Time
 	CreatedBy  string // principal
+	HasPolicy  bool   // there is a [RepositoryPolicy]: what need not be read where there is none
 }
 
 // Key returns the primary key.
 func (r Repository) Key() RepositoryKey { return RepositoryKey{r.Account, r.Name} }
+
+// RepositoryPolicy is the policy that is attached to a repository.
+type RepositoryPolicy struct {
+	Repository RepositoryID
+	Text       string
+	Changed    time.Time
+	ChangedBy  string // principal
+}
+
+// Catalog is what the gallery shows of a repository.
+type Catalog struct {
+	Repository       RepositoryID
+	Description      string
+	Architectures    []string
+	OperatingSystems []string
+	About, Usage     string // Markdown
+	Logo             string // key of the object with the image; "" for none
+	LogoType         string // its media type
+	LogoDigest       manifest.Digest
+	Certified        bool // by the operator
+}
+
+// ResourceTagKey is the primary key of a resource tag.
+type ResourceTagKey struct {
+	Repository RepositoryID
+	Key        string
+}
+
+// ResourceTag is a tag of a repository, for policies and bills: no tag of an image.
+type ResourceTag struct {
+	Repository RepositoryID
+	Key        string
+	Value      string
+}
 
 // ManifestKey is the primary key of a manifest: each repository has its own row.
 type ManifestKey struct {
@@ -205,6 +265,9 @@ const (
 	ReviewLink   ReviewKind = "link"   // a blob of a repository, which no manifest there may refer to
 	ReviewBlob   ReviewKind = "blob"   // a blob that no repository may link to
 	ReviewObject ReviewKind = "object" // an object in the bucket that is not wanted any more
+	// ReviewRepository is about the rows of a repository that was deleted, whose id is the
+	// review's. They are out of reach already.
+	ReviewRepository ReviewKind = "repository"
 )
 
 // ReviewKey is the primary key of a review.
@@ -256,6 +319,33 @@ type Stall struct {
 	Reason     string
 }
 
+// AccessKeyID names an access key.
+type AccessKeyID string
+
+// AccessKey is a long-lived credential of a principal.
+type AccessKey struct {
+	ID        AccessKeyID
+	Account   AccountID
+	Principal string // its name within the account
+	Secret    string // as it is: a signature is checked by making it again
+	Created   time.Time
+	Disabled  bool
+}
+
+// PrincipalKey is the primary key of a principal.
+type PrincipalKey struct {
+	Account AccountID
+	Name    string
+}
+
+// Principal is a user or role of an account.
+type Principal struct {
+	Account  AccountID
+	Name     string
+	Policies map[string]string // identity policies by name
+	Tags     map[string]string
+}
+
 // SigningKey signs tokens.
 type SigningKey struct {
 	ID        KeyID
@@ -282,6 +372,21 @@ func (k AccountID) Parts() []any { return []any{string(k)} }
 
 // Parts implements [Key].
 func (k AliasName) Parts() []any { return []any{string(k)} }
+
+// Parts implements [Key].
+func (k RepositoryID) Parts() []any { return []any{int64(k)} }
+
+// Parts implements [Key].
+func (k AliasRequestKey) Parts() []any { return []any{string(k.Account), string(k.Alias)} }
+
+// Parts implements [Key].
+func (k ResourceTagKey) Parts() []any { return []any{int64(k.Repository), k.Key} }
+
+// Parts implements [Key].
+func (k AccessKeyID) Parts() []any { return []any{string(k)} }
+
+// Parts implements [Key].
+func (k PrincipalKey) Parts() []any { return []any{string(k.Account), k.Name} }
 
 // Parts implements [Key].
 func (k UploadID) Parts() []any { return []any{string(k)} }

@@ -24,6 +24,10 @@ const (
 	bySubject = "manifest.subject"
 	byDue     = "review.due"
 	byActive  = "upload.active"
+	byAccount = "alias.account"
+	byLook    = "alias.skeleton"
+	byPending = "alias_request.pending"
+	byOwner   = "access_key.principal"
 )
 
 func (t *tx) Registries() meta.Table[meta.AccountID, meta.Registry] {
@@ -31,7 +35,51 @@ func (t *tx) Registries() meta.Table[meta.AccountID, meta.Registry] {
 }
 
 func (t *tx) Aliases() meta.Table[meta.AliasName, meta.Alias] {
-	return table[meta.AliasName, meta.Alias]{t, "alias", func(r meta.Alias) meta.AliasName { return r.Name }, nil}
+	return table[meta.AliasName, meta.Alias]{t, "alias", func(r meta.Alias) meta.AliasName { return r.Name }, func(r meta.Alias) []string {
+		entries := []string{encode(byAccount, string(r.Account), string(r.Name))}
+		if r.Skeleton != "" {
+			entries = append(entries, encode(byLook, r.Skeleton, string(r.Name)))
+		}
+		return entries
+	}}
+}
+
+func (t *tx) AliasRequests() meta.Table[meta.AliasRequestKey, meta.AliasRequest] {
+	key := func(r meta.AliasRequest) meta.AliasRequestKey {
+		return meta.AliasRequestKey{Account: r.Account, Alias: r.Alias}
+	}
+	return table[meta.AliasRequestKey, meta.AliasRequest]{t, "alias_request", key, func(r meta.AliasRequest) []string {
+		if r.Status != meta.AliasPending {
+			return nil
+		}
+		return []string{encode(byPending, key(r).Parts()...)}
+	}}
+}
+
+func (t *tx) RepositoryPolicies() meta.Table[meta.RepositoryID, meta.RepositoryPolicy] {
+	return table[meta.RepositoryID, meta.RepositoryPolicy]{t, "repository_policy", func(r meta.RepositoryPolicy) meta.RepositoryID { return r.Repository }, nil}
+}
+
+func (t *tx) Catalogs() meta.Table[meta.RepositoryID, meta.Catalog] {
+	return table[meta.RepositoryID, meta.Catalog]{t, "catalog", func(r meta.Catalog) meta.RepositoryID { return r.Repository }, nil}
+}
+
+func (t *tx) ResourceTags() meta.Table[meta.ResourceTagKey, meta.ResourceTag] {
+	return table[meta.ResourceTagKey, meta.ResourceTag]{t, "resource_tag", func(r meta.ResourceTag) meta.ResourceTagKey {
+		return meta.ResourceTagKey{Repository: r.Repository, Key: r.Key}
+	}, nil}
+}
+
+func (t *tx) AccessKeys() meta.Table[meta.AccessKeyID, meta.AccessKey] {
+	return table[meta.AccessKeyID, meta.AccessKey]{t, "access_key", func(r meta.AccessKey) meta.AccessKeyID { return r.ID }, func(r meta.AccessKey) []string {
+		return []string{encode(byOwner, string(r.Account), r.Principal, string(r.ID))}
+	}}
+}
+
+func (t *tx) Principals() meta.Table[meta.PrincipalKey, meta.Principal] {
+	return table[meta.PrincipalKey, meta.Principal]{t, "principal", func(r meta.Principal) meta.PrincipalKey {
+		return meta.PrincipalKey{Account: r.Account, Name: r.Name}
+	}, nil}
 }
 
 func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
@@ -124,6 +172,30 @@ func (t *tx) Records() meta.Table[meta.RecordKey, meta.Record] {
 	}, nil}
 }
 
+func (t *tx) AliasesOf(account meta.AccountID) ([]meta.Alias, error) {
+	list, _ := scan[meta.Alias](t, encode(byAccount, string(account)), "", -1, false)
+	return list, nil
+}
+
+func (t *tx) AliasesLike(skeleton string) ([]meta.Alias, error) {
+	list, _ := scan[meta.Alias](t, encode(byLook, skeleton), "", -1, false)
+	return list, nil
+}
+
+func (t *tx) PendingAliases(after meta.AliasRequestKey, limit int) ([]meta.AliasRequest, error) {
+	cursor := ""
+	if after != (meta.AliasRequestKey{}) {
+		cursor = encode(byPending, after.Parts()...)
+	}
+	list, _ := scan[meta.AliasRequest](t, encode(byPending), cursor, limit, false)
+	return list, nil
+}
+
+func (t *tx) AccessKeysOf(p meta.PrincipalKey) ([]meta.AccessKey, error) {
+	list, _ := scan[meta.AccessKey](t, encode(byOwner, p.Parts()...), "", -1, false)
+	return list, nil
+}
+
 func (t *tx) RepositoryByID(id meta.RepositoryID) (meta.Repository, error) {
 	row, ok := t.rows.Get(encode(byID, int64(id)))
 	if !ok {
@@ -170,6 +242,28 @@ func (t *tx) Referrers(repo meta.RepositoryID, d manifest.Digest, types []string
 		cursor = last
 	}
 	return found, nil
+}
+
+func (t *tx) Images(repo meta.RepositoryID, after manifest.Digest, limit int) ([]meta.Manifest, error) {
+	cursor := ""
+	if after != "" {
+		cursor = encode("manifest", int64(repo), string(after))
+	}
+	list, _ := scan[meta.Manifest](t, encode("manifest", int64(repo)), cursor, limit, false)
+	for i := range list {
+		list[i].Raw = nil
+	}
+	return list, nil
+}
+
+func (t *tx) CountImages(repo meta.RepositoryID, limit int) (int, error) {
+	list, _ := scan[meta.Manifest](t, encode("manifest", int64(repo)), "", limit, false)
+	return len(list), nil
+}
+
+func (t *tx) CountRepositories(account meta.AccountID, limit int) (int, error) {
+	list, _ := scan[meta.Repository](t, encode("repository", string(account)), "", limit, false)
+	return len(list), nil
 }
 
 func (t *tx) Due(now time.Time, limit int) (due []meta.Review, err error) {

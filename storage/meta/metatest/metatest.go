@@ -37,6 +37,9 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"IndexedQuestions", testIndexes},
 		{"IndexesFollowChanges", testIndexChanges},
 		{"ReferrersByTypeAndPage", testReferrers},
+		{"AliasesByAccountLookAndState", testAliases},
+		{"AccessKeysOfAPrincipal", testAccessKeys},
+		{"ImagesInPagesAndCounted", testImages},
 		{"DueAndIdle", testDue},
 		{"FailedUpdateChangesNothing", testRollback},
 		{"ViewIsASnapshot", testSnapshot},
@@ -109,10 +112,25 @@ func scan[K meta.Key, R any](t *testing.T, table meta.Table[K, R], r meta.Range[
 }
 
 func testRows(t *testing.T, s meta.Store) {
-	round(t, s, meta.Tx.Registries, "123456789012", meta.Registry{Account: "123456789012", Created: at})
-	round(t, s, meta.Tx.Aliases, "hats", meta.Alias{Name: "hats", Account: "1", Status: meta.AliasActive, Default: true, Primary: true, Created: at})
+	round(t, s, meta.Tx.Registries, "123456789012", meta.Registry{Account: "123456789012", Created: at, DisplayName: "Hüte", Verified: true})
+	round(t, s, meta.Tx.Aliases, "hats", meta.Alias{
+		Name: "hats", Account: "1", Status: meta.AliasActive, Default: true, Primary: true, Created: at, Skeleton: "hats", Released: at,
+	})
+	round(t, s, meta.Tx.AliasRequests, meta.AliasRequestKey{Account: "1", Alias: "hats"}, meta.AliasRequest{
+		Account: "1", Alias: "hats", Status: meta.AliasRejected, Reason: "taken", Challenge: "x", Requested: at, Decided: at,
+	})
 	round(t, s, meta.Tx.Repositories, meta.RepositoryKey{Account: "1", Name: "a/b"},
-		meta.Repository{ID: 1<<63 - 1, Account: "1", Name: "a/b", Visibility: meta.Public, Created: at, CreatedBy: "1/ann"})
+		meta.Repository{ID: 1<<63 - 1, Account: "1", Name: "a/b", Visibility: meta.Public, Created: at, CreatedBy: "1/ann", HasPolicy: true})
+	round(t, s, meta.Tx.RepositoryPolicies, meta.RepositoryID(7), meta.RepositoryPolicy{Repository: 7, Text: "{}", Changed: at, ChangedBy: "1/ann"})
+	round(t, s, meta.Tx.Catalogs, meta.RepositoryID(7), meta.Catalog{
+		Repository: 7, Description: "d", Architectures: []string{"ARM 64", "x86"}, OperatingSystems: []string{"Linux"}, About: "# a", Usage: "u",
+		Logo: "k", LogoType: "image/png", LogoDigest: digestOf("l"), Certified: true,
+	})
+	round(t, s, meta.Tx.ResourceTags, meta.ResourceTagKey{Repository: 7, Key: "team"}, meta.ResourceTag{Repository: 7, Key: "team", Value: "a b"})
+	round(t, s, meta.Tx.AccessKeys, "AKIA", meta.AccessKey{ID: "AKIA", Account: "1", Principal: "ann", Secret: "s", Created: at, Disabled: true})
+	round(t, s, meta.Tx.Principals, meta.PrincipalKey{Account: "1", Name: "ann"}, meta.Principal{
+		Account: "1", Name: "ann", Policies: map[string]string{"p": "{}"}, Tags: map[string]string{"team": "hats"},
+	})
 	round(t, s, meta.Tx.Manifests, meta.ManifestKey{Repository: 7, Digest: digestOf("m")}, meta.Manifest{
 		Repository: 7, Digest: digestOf("m"), MediaType: manifest.MediaTypeImage, ArtifactType: "a/b", ConfigType: "c/d", Size: 3, ImageSize: 1 << 40,
 		Platform: "linux/arm64/v8", Subject: digestOf("s"), Annotations: map[string]string{"k": "v\x00\u2028 ü", "": ""}, Pushed: at, PushedBy: "p", Raw: []byte("{}\n"),

@@ -166,6 +166,70 @@ CREATE TABLE sequence (
 	value INTEGER NOT NULL
 ) STRICT;
 INSERT INTO sequence (value) VALUES (0);
+`, `
+ALTER TABLE registry ADD COLUMN display_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE registry ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alias ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
+ALTER TABLE alias ADD COLUMN released INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX alias_skeleton ON alias (skeleton) WHERE skeleton <> '';
+ALTER TABLE repository ADD COLUMN has_policy INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE alias_request (
+	account   TEXT NOT NULL,
+	alias     TEXT NOT NULL,
+	status    TEXT NOT NULL,
+	reason    TEXT NOT NULL,
+	challenge TEXT NOT NULL,
+	requested INTEGER NOT NULL,
+	decided   INTEGER NOT NULL,
+	PRIMARY KEY (account, alias)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alias_request_pending ON alias_request (account, alias) WHERE status = 'PENDING';
+
+CREATE TABLE repository_policy (
+	repository INTEGER PRIMARY KEY,
+	text       TEXT NOT NULL,
+	changed    INTEGER NOT NULL,
+	changed_by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE catalog (
+	repository        INTEGER PRIMARY KEY,
+	description       TEXT NOT NULL,
+	architectures     TEXT NOT NULL,
+	operating_systems TEXT NOT NULL,
+	about             TEXT NOT NULL,
+	usage             TEXT NOT NULL,
+	logo              TEXT NOT NULL,
+	logo_type         TEXT NOT NULL,
+	logo_digest       TEXT NOT NULL,
+	certified         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE resource_tag (
+	repository INTEGER NOT NULL,
+	key        TEXT NOT NULL,
+	value      TEXT NOT NULL,
+	PRIMARY KEY (repository, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_key (
+	id        TEXT PRIMARY KEY,
+	account   TEXT NOT NULL,
+	principal TEXT NOT NULL,
+	secret    TEXT NOT NULL,
+	created   INTEGER NOT NULL,
+	disabled  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_key_principal ON access_key (account, principal);
+
+CREATE TABLE principal (
+	account  TEXT NOT NULL,
+	name     TEXT NOT NULL,
+	policies TEXT NOT NULL,
+	tags     TEXT NOT NULL,
+	PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
 `}
 
 // migrate brings the database to the newest schema, in one transaction.

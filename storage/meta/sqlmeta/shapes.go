@@ -7,29 +7,94 @@ import (
 
 // The tables: their columns as in the schema, primary keys first.
 var (
-	registries = newShape[meta.AccountID, meta.Registry]("registry", 1, "account created",
-		func(r meta.Registry) []any { return []any{string(r.Account), nanos(r.Created)} },
+	registries = newShape[meta.AccountID, meta.Registry]("registry", 1, "account created display_name verified",
+		func(r meta.Registry) []any {
+			return []any{string(r.Account), nanos(r.Created), r.DisplayName, r.Verified}
+		},
 		func(r *meta.Registry) []column {
-			return []column{text[meta.AccountID]{&r.Account}, timestamp{&r.Created}}
+			return []column{text[meta.AccountID]{&r.Account}, timestamp{&r.Created}, text[string]{&r.DisplayName}, boolean{&r.Verified}}
 		})
 
-	aliases = newShape[meta.AliasName, meta.Alias]("alias", 1, "name account status is_default is_primary created",
+	aliases = newShape[meta.AliasName, meta.Alias]("alias", 1, "name account status is_default is_primary created skeleton released",
 		func(a meta.Alias) []any {
-			return []any{string(a.Name), string(a.Account), string(a.Status), a.Default, a.Primary, nanos(a.Created)}
+			return []any{string(a.Name), string(a.Account), string(a.Status), a.Default, a.Primary, nanos(a.Created), a.Skeleton, nanos(a.Released)}
 		},
 		func(a *meta.Alias) []column {
-			return []column{text[meta.AliasName]{&a.Name}, text[meta.AccountID]{&a.Account}, text[meta.AliasStatus]{&a.Status}, boolean{&a.Default}, boolean{&a.Primary}, timestamp{&a.Created}}
+			return []column{
+				text[meta.AliasName]{&a.Name}, text[meta.AccountID]{&a.Account}, text[meta.AliasStatus]{&a.Status}, boolean{&a.Default},
+				boolean{&a.Primary}, timestamp{&a.Created}, text[string]{&a.Skeleton}, timestamp{&a.Released},
+			}
 		})
 
-	repositories = newShape[meta.RepositoryKey, meta.Repository]("repository", 2, "account name id visibility created created_by",
+	aliasRequests = newShape[meta.AliasRequestKey, meta.AliasRequest]("alias_request", 2, "account alias status reason challenge requested decided",
+		func(r meta.AliasRequest) []any {
+			return []any{string(r.Account), string(r.Alias), string(r.Status), r.Reason, r.Challenge, nanos(r.Requested), nanos(r.Decided)}
+		},
+		func(r *meta.AliasRequest) []column {
+			return []column{
+				text[meta.AccountID]{&r.Account}, text[meta.AliasName]{&r.Alias}, text[meta.AliasStatus]{&r.Status}, text[string]{&r.Reason},
+				text[string]{&r.Challenge}, timestamp{&r.Requested}, timestamp{&r.Decided},
+			}
+		})
+
+	repositories = newShape[meta.RepositoryKey, meta.Repository]("repository", 2, "account name id visibility created created_by has_policy",
 		func(r meta.Repository) []any {
-			return []any{string(r.Account), r.Name, int64(r.ID), string(r.Visibility), nanos(r.Created), r.CreatedBy}
+			return []any{string(r.Account), r.Name, int64(r.ID), string(r.Visibility), nanos(r.Created), r.CreatedBy, r.HasPolicy}
 		},
 		func(r *meta.Repository) []column {
 			return []column{
 				text[meta.AccountID]{&r.Account}, text[string]{&r.Name}, integer[meta.RepositoryID]{&r.ID},
-				text[meta.Visibility]{&r.Visibility}, timestamp{&r.Created}, text[string]{&r.CreatedBy},
+				text[meta.Visibility]{&r.Visibility}, timestamp{&r.Created}, text[string]{&r.CreatedBy}, boolean{&r.HasPolicy},
 			}
+		})
+
+	repositoryPolicies = newShape[meta.RepositoryID, meta.RepositoryPolicy]("repository_policy", 1, "repository text changed changed_by",
+		func(p meta.RepositoryPolicy) []any {
+			return []any{int64(p.Repository), p.Text, nanos(p.Changed), p.ChangedBy}
+		},
+		func(p *meta.RepositoryPolicy) []column {
+			return []column{integer[meta.RepositoryID]{&p.Repository}, text[string]{&p.Text}, timestamp{&p.Changed}, text[string]{&p.ChangedBy}}
+		})
+
+	catalogs = newShape[meta.RepositoryID, meta.Catalog]("catalog", 1,
+		"repository description architectures operating_systems about usage logo logo_type logo_digest certified",
+		func(c meta.Catalog) []any {
+			return []any{
+				int64(c.Repository), c.Description, encode(len(c.Architectures), c.Architectures), encode(len(c.OperatingSystems), c.OperatingSystems),
+				c.About, c.Usage, c.Logo, c.LogoType, string(c.LogoDigest), c.Certified,
+			}
+		},
+		func(c *meta.Catalog) []column {
+			return []column{
+				integer[meta.RepositoryID]{&c.Repository}, text[string]{&c.Description}, document[[]string]{&c.Architectures},
+				document[[]string]{&c.OperatingSystems}, text[string]{&c.About}, text[string]{&c.Usage}, text[string]{&c.Logo},
+				text[string]{&c.LogoType}, text[manifest.Digest]{&c.LogoDigest}, boolean{&c.Certified},
+			}
+		})
+
+	resourceTags = newShape[meta.ResourceTagKey, meta.ResourceTag]("resource_tag", 2, "repository key value",
+		func(t meta.ResourceTag) []any { return []any{int64(t.Repository), t.Key, t.Value} },
+		func(t *meta.ResourceTag) []column {
+			return []column{integer[meta.RepositoryID]{&t.Repository}, text[string]{&t.Key}, text[string]{&t.Value}}
+		})
+
+	accessKeys = newShape[meta.AccessKeyID, meta.AccessKey]("access_key", 1, "id account principal secret created disabled",
+		func(k meta.AccessKey) []any {
+			return []any{string(k.ID), string(k.Account), k.Principal, k.Secret, nanos(k.Created), k.Disabled}
+		},
+		func(k *meta.AccessKey) []column {
+			return []column{
+				text[meta.AccessKeyID]{&k.ID}, text[meta.AccountID]{&k.Account}, text[string]{&k.Principal}, text[string]{&k.Secret},
+				timestamp{&k.Created}, boolean{&k.Disabled},
+			}
+		})
+
+	principals = newShape[meta.PrincipalKey, meta.Principal]("principal", 2, "account name policies tags",
+		func(p meta.Principal) []any {
+			return []any{string(p.Account), p.Name, encode(len(p.Policies), p.Policies), encode(len(p.Tags), p.Tags)}
+		},
+		func(p *meta.Principal) []column {
+			return []column{text[meta.AccountID]{&p.Account}, text[string]{&p.Name}, document[map[string]string]{&p.Policies}, document[map[string]string]{&p.Tags}}
 		})
 
 	manifests = newShape[meta.ManifestKey, meta.Manifest]("manifest", 2,

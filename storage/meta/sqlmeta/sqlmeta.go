@@ -154,7 +154,7 @@ const repositoryOf = ` FROM alias a LEFT JOIN repository r ON r.account = a.acco
 `
 
 const (
-	repositoryColumns = `SELECT a.account, r.name, r.id, r.visibility, r.created, r.created_by`
+	repositoryColumns = `SELECT a.account, r.name, r.id, r.visibility, r.created, r.created_by, r.has_policy`
 	activeAlias       = `WHERE a.name = ?1 AND a.status = 'ACTIVE'`
 	findRepository    = repositoryColumns + repositoryOf + activeAlias
 )

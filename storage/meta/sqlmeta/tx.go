@@ -44,8 +44,24 @@ func (t *tx) Aliases() meta.Table[meta.AliasName, meta.Alias] {
 	return table[meta.AliasName, meta.Alias]{aliases, t}
 }
 
+func (t *tx) AliasRequests() meta.Table[meta.AliasRequestKey, meta.AliasRequest] {
+	return table[meta.AliasRequestKey, meta.AliasRequest]{aliasRequests, t}
+}
+
 func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
 	return table[meta.RepositoryKey, meta.Repository]{repositories, t}
+}
+
+func (t *tx) RepositoryPolicies() meta.Table[meta.RepositoryID, meta.RepositoryPolicy] {
+	return table[meta.RepositoryID, meta.RepositoryPolicy]{repositoryPolicies, t}
+}
+
+func (t *tx) Catalogs() meta.Table[meta.RepositoryID, meta.Catalog] {
+	return table[meta.RepositoryID, meta.Catalog]{catalogs, t}
+}
+
+func (t *tx) ResourceTags() meta.Table[meta.ResourceTagKey, meta.ResourceTag] {
+	return table[meta.ResourceTagKey, meta.ResourceTag]{resourceTags, t}
 }
 
 func (t *tx) Manifests() meta.Table[meta.ManifestKey, meta.Manifest] {
@@ -92,6 +108,14 @@ func (t *tx) Stalls() meta.Table[meta.StallKey, meta.Stall] {
 	return table[meta.StallKey, meta.Stall]{stalls, t}
 }
 
+func (t *tx) AccessKeys() meta.Table[meta.AccessKeyID, meta.AccessKey] {
+	return table[meta.AccessKeyID, meta.AccessKey]{accessKeys, t}
+}
+
+func (t *tx) Principals() meta.Table[meta.PrincipalKey, meta.Principal] {
+	return table[meta.PrincipalKey, meta.Principal]{principals, t}
+}
+
 func (t *tx) SigningKeys() meta.Table[meta.KeyID, meta.SigningKey] {
 	return table[meta.KeyID, meta.SigningKey]{signingKeys, t}
 }
@@ -127,6 +151,49 @@ func ask[K meta.Key, R any](t *tx, s *shape[K, R], condition string, args ...any
 	return all(c, s.name, "SELECT "+s.list()+" FROM "+s.name+" WHERE "+condition, args, s.dest)
 }
 
+func (t *tx) AliasesOf(account meta.AccountID) ([]meta.Alias, error) {
+	return ask(t, aliases, "account = ? ORDER BY name", string(account))
+}
+
+func (t *tx) AliasesLike(skeleton string) ([]meta.Alias, error) {
+	return ask(t, aliases, "skeleton = ? AND skeleton <> '' ORDER BY name", skeleton)
+}
+
+func (t *tx) PendingAliases(after meta.AliasRequestKey, limit int) ([]meta.AliasRequest, error) {
+	return ask(t, aliasRequests, "status = 'PENDING' AND (account, alias) > (?, ?) ORDER BY account, alias LIMIT ?", string(after.Account), string(after.Alias), limit)
+}
+
+func (t *tx) AccessKeysOf(p meta.PrincipalKey) ([]meta.AccessKey, error) {
+	return ask(t, accessKeys, "account = ? AND principal = ? ORDER BY id", string(p.Account), p.Name)
+}
+
+func (t *tx) Images(repo meta.RepositoryID, after manifest.Digest, limit int) ([]meta.Manifest, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	return all(c, "manifest", "SELECT "+manifestColumns+" FROM manifest WHERE repository = ? AND digest > ? ORDER BY digest LIMIT ?",
+		[]any{int64(repo), string(after), limit}, manifestDest)
+}
+
+func (t *tx) CountImages(repo meta.RepositoryID, limit int) (int, error) {
+	return t.count("manifest WHERE repository = ?", int64(repo), limit)
+}
+
+func (t *tx) CountRepositories(account meta.AccountID, limit int) (int, error) {
+	return t.count("repository WHERE account = ?", string(account), limit)
+}
+
+func (t *tx) count(of string, key any, limit int) (int, error) {
+	c, err := t.conn()
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	err = c.one("count", "SELECT count(*) FROM (SELECT 1 FROM "+of+" LIMIT ?)", []any{key, limit}, integer[int64]{&n})
+	return int(n), err
+}
+
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
 	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name", int64(repo), string(d))
 }
@@ -144,7 +211,7 @@ func (t *tx) Referrers(repo meta.RepositoryID, d manifest.Digest, types []string
 	if err != nil {
 		return nil, err
 	}
-	query := "SELECT " + strings.TrimSuffix(manifests.list(), ", raw") + " FROM manifest WHERE repository = ? AND subject = ? AND subject <> '' AND digest > ?"
+	query := "SELECT " + manifestColumns + " FROM manifest WHERE repository = ? AND subject = ? AND subject <> '' AND digest > ?"
 	args := []any{int64(repo), string(d), string(after)}
 	if len(types) > 0 {
 		query += " AND artifact_type IN (" + marks(len(types)) + ")"
@@ -164,6 +231,9 @@ func (t *tx) IdleUploads(before time.Time, limit int) ([]meta.Upload, error) {
 	// each of those writes a page.
 	return ask(t, uploads, "active < ? ORDER BY active, id LIMIT ?", nanos(before), limit)
 }
+
+// manifestColumns are what [manifestDest] reads.
+var manifestColumns = strings.TrimSuffix(manifests.list(), ", raw")
 
 func (t *tx) HasSinks() (bool, error) {
 	c, err := t.conn()
