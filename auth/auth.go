@@ -31,10 +31,31 @@ var (
 	ErrExpired = errors.New("expired")
 )
 
+// Root is the name of the principal that is the account itself.
+const Root = "root"
+
 // Principal is who asks. The zero Principal is anonymous.
 type Principal struct {
 	Account string // 12 digits
-	Name    string // within the account
+	// Name is that of a user, or [Root]; or, with what it is before it, user/NAME,
+	// role/NAME or assumed-role/ROLE/SESSION.
+	Name string
+}
+
+// IsRoot reports whether p is the account itself.
+func (p Principal) IsRoot() bool { return p.Account != "" && p.Name == Root }
+
+// ARN returns the principal as IAM policies name it, or "" for anonymous.
+func (p Principal) ARN() string {
+	switch kind, _, _ := strings.Cut(p.Name, "/"); {
+	case p.IsAnonymous():
+		return ""
+	case kind == "assumed-role":
+		return "arn:aws:sts::" + p.Account + ":" + p.Name
+	case p.IsRoot(), kind == "user", kind == "role":
+		return "arn:aws:iam::" + p.Account + ":" + p.Name
+	}
+	return "arn:aws:iam::" + p.Account + ":user/" + p.Name
 }
 
 // IsAnonymous reports whether p is nobody in particular.

@@ -10,67 +10,52 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 )
 
-// Action is what a principal wants to do, by the name that IAM policies have for it.
-type Action string
-
-// The actions. Those for pulling have no counterpart in ECR Public, where no permission is
-// needed to pull; they are named as in private ECR.
-const (
-	BatchGetImage          Action = "ecr-public:BatchGetImage"          // read manifests and referrers
-	GetDownloadURLForLayer Action = "ecr-public:GetDownloadUrlForLayer" // read blobs
-	DescribeImageTags      Action = "ecr-public:DescribeImageTags"      // list tags
-	DescribeRepositories   Action = "ecr-public:DescribeRepositories"   // list repositories
-	InitiateLayerUpload    Action = "ecr-public:InitiateLayerUpload"    // begin an upload, mount a blob
-	UploadLayerPart        Action = "ecr-public:UploadLayerPart"        // add to an upload, ask about or cancel it
-	CompleteLayerUpload    Action = "ecr-public:CompleteLayerUpload"    // finish an upload
-	PutImage               Action = "ecr-public:PutImage"               // write manifests and tags
-	BatchDeleteImage       Action = "ecr-public:BatchDeleteImage"       // delete manifests, tags and blobs
-	CreateRepository       Action = "ecr-public:CreateRepository"       //
-)
-
-// verbs maps actions to the scopes that tokens are limited by.
-var verbs = map[Action]auth.Verb{
-	BatchGetImage:          auth.Pull,
-	GetDownloadURLForLayer: auth.Pull,
-	DescribeImageTags:      auth.Pull,
-	DescribeRepositories:   auth.Pull,
-	InitiateLayerUpload:    auth.Push,
-	UploadLayerPart:        auth.Push,
-	CompleteLayerUpload:    auth.Push,
-	PutImage:               auth.Push,
-	CreateRepository:       auth.Push,
-	BatchDeleteImage:       auth.Delete,
-}
-
-// Verb returns the verb that a token's scope must have for the action; [auth.Any] for an
-// action that it does not know, so that a limited token never allows it.
-func (a Action) Verb() auth.Verb {
-	if v, ok := verbs[a]; ok {
-		return v
-	}
-	return auth.Any
-}
-
-// Resource is the repository that a request is about.
+// Resource is the repository that a request is about, or the registry of an account where
+// Repository is empty, or nothing in particular where Account is empty too.
 type Resource struct {
 	Account    string // that owns the registry
 	Repository string // name within the registry
 	ID         int64  // 0: there is no such repository (yet)
 	Public     bool   // anyone may pull
+	HasPolicy  bool   // the repository has a policy of its own
+	// Proposed is the policy that the repository would have, instead of the one it has:
+	// for asking what would be allowed then.
+	Proposed *string
+}
+
+// ARN returns the resource as IAM policies name it, in the format of ECR Public (Service
+// Authorization Reference), or "*" for nothing in particular.
+func (r Resource) ARN() string {
+	switch {
+	case r.Account == "":
+		return "*"
+	case r.Repository == "":
+		return "arn:aws:ecr-public::" + r.Account + ":registry/" + r.Account
+	}
+	return "arn:aws:ecr-public::" + r.Account + ":repository/" + r.Repository
 }
 
 // Request is one question.
 type Request struct {
-	Principal auth.Principal
-	Action    Action
-	Resource  Resource
-	Remote    netip.Addr // of the client; invalid for calls within the process
-	UserAgent string
+	Principal   auth.Principal
+	Action      Action
+	Resource    Resource
+	Remote      netip.Addr // of the client; invalid for calls within the process
+	UserAgent   string
+	Secure      bool              // the request came over TLS, or from within the process
+	Time        time.Time         // zero: now
+	RequestTags map[string]string // that the request would set
+	TagKeys     []string          // of the tags that the request would set or remove
 }
+
+// Pulls reports whether the request is to read images over the wire, which needs no
+// permission where the repository is public.
+func (r *Request) Pulls() bool { return r.Action.Verb() == auth.Pull }
 
 // Effect is an evaluator's answer.
 type Effect uint8
@@ -83,7 +68,8 @@ const (
 	Deny
 )
 
-// Decision is an effect and what decided it, for the host's log.
+// Decision is an effect and what decided it. The reason of an Allow is for the host's log;
+// that of a Deny, and of an Abstain that has one, is told to named principals.
 type Decision struct {
 	Effect Effect
 	Reason string
@@ -120,6 +106,10 @@ func Evaluate(ctx context.Context, list []Evaluator, req *Request) (Decision, er
 			if allowed.Effect == Deny {
 				allowed = d
 			}
+		case Abstain:
+			if allowed.Effect == Deny && d.Reason != "" {
+				allowed.Reason = d.Reason
+			}
 		}
 	}
 	return allowed, nil
@@ -130,7 +120,7 @@ type Public struct{}
 
 // Evaluate implements [Evaluator].
 func (Public) Evaluate(_ context.Context, req *Request) (Decision, error) {
-	if req.Resource.ID != 0 && req.Resource.Public && req.Action.Verb() == auth.Pull {
+	if req.Pulls() && req.Resource.ID != 0 && req.Resource.Public {
 		return Decision{Allow, "the repository is public"}, nil
 	}
 	return Decision{}, nil
@@ -145,4 +135,12 @@ func (Owner) Evaluate(_ context.Context, req *Request) (Decision, error) {
 		return Decision{Allow, "the principal is of the account that owns the registry"}, nil
 	}
 	return Decision{}, nil
+}
+
+// Documents is an [Evaluator] that reads policies which publishers attach to repositories.
+// Where no evaluator does, a registry has no repository policies.
+type Documents interface {
+	Evaluator
+	// CheckRepositoryPolicy returns an error for the client if a text is no policy.
+	CheckRepositoryPolicy(text string) error
 }

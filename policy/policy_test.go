@@ -181,16 +181,36 @@ func TestOwner(t *testing.T) {
 // verbs is the scope that each action needs: what the token protocol calls pull, push and
 // delete.
 var verbs = map[policy.Action]auth.Verb{
-	policy.BatchGetImage:          auth.Pull,
-	policy.GetDownloadURLForLayer: auth.Pull,
-	policy.DescribeImageTags:      auth.Pull,
-	policy.DescribeRepositories:   auth.Pull,
-	policy.InitiateLayerUpload:    auth.Push,
-	policy.UploadLayerPart:        auth.Push,
-	policy.CompleteLayerUpload:    auth.Push,
-	policy.PutImage:               auth.Push,
-	policy.CreateRepository:       auth.Push,
-	policy.BatchDeleteImage:       auth.Delete,
+	policy.BatchGetImage:                 auth.Pull,
+	policy.GetDownloadURLForLayer:        auth.Pull,
+	policy.ListImages:                    auth.Pull,
+	policy.BatchCheckLayerAvailability:   auth.Push,
+	policy.InitiateLayerUpload:           auth.Push,
+	policy.UploadLayerPart:               auth.Push,
+	policy.CompleteLayerUpload:           auth.Push,
+	policy.PutImage:                      auth.Push,
+	policy.CreateRepository:              auth.Push,
+	policy.BatchDeleteImage:              auth.Delete,
+	policy.DeleteRepository:              auth.Any,
+	policy.DescribeRepositories:          auth.Any,
+	policy.DescribeImages:                auth.Any,
+	policy.DescribeImageTags:             auth.Any,
+	policy.GetRepositoryCatalogData:      auth.Any,
+	policy.PutRepositoryCatalogData:      auth.Any,
+	policy.GetRepositoryPolicy:           auth.Any,
+	policy.SetRepositoryPolicy:           auth.Any,
+	policy.DeleteRepositoryPolicy:        auth.Any,
+	policy.ListTagsForResource:           auth.Any,
+	policy.TagResource:                   auth.Any,
+	policy.UntagResource:                 auth.Any,
+	policy.DescribeRegistries:            auth.Any,
+	policy.GetRegistryCatalogData:        auth.Any,
+	policy.PutRegistryCatalogData:        auth.Any,
+	policy.RequestRegistryAlias:          auth.Any,
+	policy.DeleteRegistryAlias:           auth.Any,
+	policy.SetPrimaryRegistryAlias:       auth.Any,
+	policy.DescribeRegistryAliasRequests: auth.Any,
+	policy.GetAuthorizationToken:         auth.Any,
 }
 
 func TestActionVerb(t *testing.T) {
@@ -203,7 +223,7 @@ func TestActionVerb(t *testing.T) {
 			t.Errorf("%s has no name that IAM policies have for it", action)
 		}
 	}
-	for _, action := range []policy.Action{"", "*", "pull", "ecr-public:batchgetimage", "ecr-public:DeleteRepository", "ecr-public:Future"} {
+	for _, action := range []policy.Action{"", "*", "pull", "ecr-public:batchgetimage", "ecr-public:Future"} {
 		if got := action.Verb(); got != auth.Any {
 			t.Errorf("the unknown action %q needs %s, want %s", action, got, auth.Any)
 		}
@@ -217,7 +237,7 @@ func TestActionVerb(t *testing.T) {
 // An action that is added must be added to the tables of these tests as well.
 func TestEveryActionIsTested(t *testing.T) {
 	t.Parallel()
-	file, err := parser.ParseFile(token.NewFileSet(), "policy.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "action.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
