@@ -74,6 +74,9 @@ type Identity struct {
 	Principal
 	Scope   *Scope    // nil: unrestricted; it is shared and must not be modified
 	Expires time.Time // of the credential; zero: never
+	// AccessKey is the id of the access key behind the credential, "" if there is none. A
+	// token is good for as long as the access key that it was had for.
+	AccessKey string
 }
 
 // Authenticator finds the principal of a request.
@@ -103,12 +106,14 @@ type Kind string
 const (
 	AccessToken  Kind = "access"  // minutes: what /token answers
 	RefreshToken Kind = "refresh" // what an access token can be had for again
+	LoginToken   Kind = "login"   // 12 hours: the password of GetAuthorizationToken
 )
 
 // Grant is what a token shall say.
 type Grant struct {
 	Kind      Kind
 	Principal Principal
+	AccessKey string // see Identity
 	Scope     *Scope // nil: unrestricted
 	Audience  string // the service that accepts it
 	Lifetime  time.Duration
@@ -132,22 +137,6 @@ type Verifier interface {
 	// kind or audience, or malformed is an error wrapping ErrInvalidCredential; one that
 	// has expired wraps ErrExpired too.
 	Verify(ctx context.Context, kind Kind, audience, token string) (Identity, error)
-}
-
-// Key signs tokens.
-type Key struct {
-	ID        string
-	Algorithm string // of JOSE, such as EdDSA
-	Private   []byte // PKCS #8
-	Created   time.Time
-}
-
-// KeyStore keeps the keys that all nodes of a service share.
-type KeyStore interface {
-	// Keys returns all keys, the oldest first.
-	Keys(ctx context.Context) ([]Key, error)
-	// AddKey adds one.
-	AddKey(ctx context.Context, k Key) error
 }
 
 // maxCredential bounds an Authorization header, in bytes.

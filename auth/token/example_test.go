@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
@@ -17,6 +18,11 @@ type keyStore struct{ keys []auth.Key }
 func (k *keyStore) Keys(context.Context) ([]auth.Key, error) { return k.keys, nil }
 func (k *keyStore) AddKey(_ context.Context, key auth.Key) error {
 	k.keys = append(k.keys, key)
+	return nil
+}
+
+func (k *keyStore) RemoveKey(_ context.Context, id string) error {
+	k.keys = slices.DeleteFunc(k.keys, func(key auth.Key) bool { return key.ID == id })
 	return nil
 }
 

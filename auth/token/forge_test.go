@@ -349,7 +349,7 @@ func TestMutatedTokens(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	keys := &memoryKeys{}
 	s := token.New(keys)
-	good := issue(f, s, auth.Grant{Kind: auth.AccessToken, Principal: alice, Audience: registry, Lifetime: 1000 * time.Hour}).Value
+	good := issue(f, s, auth.Grant{Kind: auth.AccessToken, Principal: alice, Audience: registry, Lifetime: token.MaxLifetime}).Value
 	header, claims := parse(f, good)
 	own := newKey(f)
 	parts := strings.Split(good, ".")

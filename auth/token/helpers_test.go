@@ -46,6 +46,13 @@ func (m *memoryKeys) AddKey(_ context.Context, k auth.Key) error {
 	return m.err
 }
 
+func (m *memoryKeys) RemoveKey(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys = slices.DeleteFunc(m.keys, func(k auth.Key) bool { return k.ID == id })
+	return m.err
+}
+
 func (m *memoryKeys) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

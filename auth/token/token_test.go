@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -211,11 +212,15 @@ func TestKeyRotation(t *testing.T) {
 		if err := keys.AddKey(t.Context(), added.keys[0]); err != nil {
 			t.Fatal(err)
 		}
+		// Nobody signs with it before all nodes know it.
+		if header, _ := parse(t, issue(t, token.New(keys), access()).Value); header["kid"] == added.keys[0].ID {
+			t.Errorf("signed with key %v at once", header["kid"])
+		}
+		time.Sleep(3 * time.Second)
 		tok := issue(t, token.New(keys), access())
 		if header, _ := parse(t, tok.Value); header["kid"] != added.keys[0].ID {
 			t.Errorf("signed with key %v, want the newest", header["kid"])
 		}
-		time.Sleep(2 * time.Second)
 		for name, value := range map[string]string{"new": tok.Value, "old": old.Value} {
 			if _, err := s.Verify(t.Context(), auth.AccessToken, registry, value); err != nil {
 				t.Errorf("%s key: %v", name, err)
@@ -309,16 +314,17 @@ func TestKeyStoreErrors(t *testing.T) {
 	})
 }
 
-// Keys of other algorithms may be in the store, for others; a broken one is an error.
+// Keys of algorithms that are not known may be in the store, for newer programs; a broken
+// one is an error.
 func TestOtherKeysInTheStore(t *testing.T) {
 	t.Parallel()
-	keys := &memoryKeys{keys: []auth.Key{{ID: "rsa", Algorithm: "RS256", Private: []byte("not read")}}}
+	keys := &memoryKeys{keys: []auth.Key{{ID: "later", Algorithm: "ML-DSA-65", Private: []byte("not read")}}}
 	s := token.New(keys)
 	tok := issue(t, s, access())
 	if _, err := s.Verify(t.Context(), auth.AccessToken, registry, tok.Value); err != nil {
 		t.Error(err)
 	}
-	if header, _ := parse(t, tok.Value); header["kid"] == "rsa" {
+	if header, _ := parse(t, tok.Value); header["kid"] == "later" {
 		t.Error("signed with the key of another algorithm")
 	}
 	broken := token.New(&memoryKeys{keys: []auth.Key{{ID: "x", Algorithm: "EdDSA", Private: []byte("not a key")}}})
@@ -381,4 +387,97 @@ func TestConcurrently(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// While a service rotates its keys, no token that is still good is ever refused by any
+// node, and keys that nothing needs any more go away.
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range []string{token.EdDSA, token.RS256, token.HS256} {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				keys := &memoryKeys{}
+				nodes := []*token.Service{token.NewAlgorithm(keys, algorithm), token.NewAlgorithm(keys, algorithm)}
+				type issued struct {
+					value string
+					until time.Time
+				}
+				var tokens []issued
+				seen := map[any]bool{}
+				for range 40 {
+					if err := nodes[0].Rotate(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					for range 4 {
+						g := access()
+						g.Kind, g.Lifetime, g.AccessKey = auth.LoginToken, token.MaxLifetime, "AKIA"
+						tok := issue(t, nodes[1], g)
+						header, _ := parse(t, tok.Value)
+						seen[header["kid"]] = true
+						tokens = append(tokens, issued{tok.Value, tok.Expires})
+						for _, tok := range tokens {
+							for i, s := range nodes {
+								id, err := s.Verify(t.Context(), auth.LoginToken, registry, tok.value)
+								if good := !time.Now().After(tok.until.Add(token.Leeway)); good != (err == nil) || good && id.AccessKey != "AKIA" {
+									t.Fatalf("node %d, good until %s, now %s: %+v, %v", i, tok.until, time.Now(), id, err)
+								}
+							}
+						}
+						time.Sleep(15 * time.Minute)
+					}
+				}
+				if len(seen) < 30 {
+					t.Errorf("signed with %d keys, want one for each hour", len(seen))
+				}
+				if n := len(keys.keys); n > 15 {
+					t.Errorf("%d keys are kept, want those of about 13 hours", n)
+				}
+			})
+		})
+	}
+}
+
+// What a revoked key has signed is refused at once, and within a second elsewhere; the
+// cache of verified tokens does not save it.
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys := &memoryKeys{}
+		here, there := token.New(keys), token.New(keys)
+		value := issue(t, here, access()).Value
+		for _, s := range []*token.Service{here, there} {
+			if _, err := s.Verify(t.Context(), auth.AccessToken, registry, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := here.Revoke(t.Context(), keys.keys[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		mustRefuse(t, keys, here, auth.AccessToken, registry, value)
+		time.Sleep(time.Second)
+		mustRefuse(t, keys, there, auth.AccessToken, registry, value)
+		if _, err := here.Verify(t.Context(), auth.AccessToken, registry, issue(t, here, access()).Value); err != nil {
+			t.Errorf("a token of the key that took its place: %v", err)
+		}
+	})
+}
+
+// A token signed with another algorithm than its key's is refused: the public half of a
+// key must never be taken for a shared secret.
+func TestAlgorithmConfusion(t *testing.T) {
+	t.Parallel()
+	keys := &memoryKeys{}
+	rsaService, hmacService := token.NewAlgorithm(keys, token.RS256), token.NewAlgorithm(&memoryKeys{}, token.HS256)
+	issue(t, rsaService, access())
+	forged := issue(t, hmacService, access())
+	header, _ := parse(t, issue(t, rsaService, access()).Value)
+	parts := strings.Split(forged.Value, ".")
+	for _, alg := range []string{"HS256", "EdDSA", "none"} {
+		raw, err := json.Marshal(map[string]any{"alg": alg, "kid": header["kid"], "typ": "JWT"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRefuse(t, keys, rsaService, auth.AccessToken, registry, b64.EncodeToString(raw)+"."+parts[1]+"."+parts[2])
+	}
 }
