@@ -126,12 +126,13 @@ func (Public) Evaluate(_ context.Context, req *Request) (Decision, error) {
 	return Decision{}, nil
 }
 
-// Owner allows every named principal of an account everything in the account's registry.
+// Owner allows every named principal of an account everything in the account's registry, and
+// what is about no registry at all.
 type Owner struct{}
 
 // Evaluate implements [Evaluator].
 func (Owner) Evaluate(_ context.Context, req *Request) (Decision, error) {
-	if req.Principal.Account != "" && req.Principal.Account == req.Resource.Account {
+	if p := req.Principal; p.Account != "" && (p.Account == req.Resource.Account || req.Resource == (Resource{})) {
 		return Decision{Allow, "the principal is of the account that owns the registry"}, nil
 	}
 	return Decision{}, nil

@@ -3,52 +3,40 @@ package registry
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/storage"
-	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
 // Actor is the registry as one principal uses it from Go. Its operations go the same way
 // as those that come over HTTP: interceptors, policy, guards and events apply, and errors
-// are the same. Names of repositories are alias/repository.
+// are the same. Names of repositories are alias/repository; instead of the alias, the 12
+// digits of the account that owns the registry will do.
 type Actor struct {
 	r        *Registry
 	identity auth.Identity
+	client   Client
 }
 
 // As returns the actor of a principal, whom the host has authenticated. The zero Principal
 // is anonymous.
 func (r *Registry) As(p auth.Principal) *Actor {
-	return &Actor{r, auth.Identity{Principal: p}}
+	return r.AsIdentity(auth.Identity{Principal: p}, Client{})
 }
+
+// AsIdentity returns the actor of an identity that a credential proved, for requests that
+// come from a client: for fronts other than HTTP's own.
+func (r *Registry) AsIdentity(id auth.Identity, c Client) *Actor { return &Actor{r, id, c} }
 
 // do runs an operation as HTTP's would.
 func (a *Actor) do(ctx context.Context, op Op, act func(ctx context.Context, op *Op) error) error {
-	op.Identity = a.identity
+	op.Identity, op.local = a.identity, true
+	op.Remote, op.UserAgent, op.Secure = a.client.Remote, a.client.UserAgent, !a.client.Insecure
 	return a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
-}
-
-// CreateRepository makes a public repository. One that exists is an error wrapping
-// fs.ErrExist.
-func (a *Actor) CreateRepository(ctx context.Context, name string) (meta.Repository, error) {
-	var repo meta.Repository
-	op := Op{Action: policy.CreateRepository, Name: name, asks: true, creates: true}
-	err := a.do(ctx, op, func(ctx context.Context, op *Op) error {
-		if op.Repository.ID != 0 {
-			return fmt.Errorf("repository %s: %w", name, fs.ErrExist)
-		}
-		err := a.r.update(ctx, op, func(meta.Tx) error { return nil })
-		repo = op.Repository
-		return err
-	})
-	return repo, err
 }
 
 // Manifest pulls the manifest that a tag or digest names.

@@ -144,7 +144,7 @@ func TestActorGoesThroughPolicy(t *testing.T) {
 	for what, err := range map[string]error{
 		"push":            stranger.PushBlob(ctx, "test/hat", manifest.SHA256.FromString("x"), bytes.NewReader([]byte("x"))),
 		"push to new":     stranger.PushBlob(ctx, "test/new", manifest.SHA256.FromString("x"), bytes.NewReader([]byte("x"))),
-		"create":          second(stranger.CreateRepository(ctx, "test/new")),
+		"create":          second(stranger.CreateRepository(ctx, "test/new", nil)),
 		"delete tag":      stranger.DeleteTag(ctx, "test/hat", "v1"),
 		"delete manifest": stranger.DeleteManifest(ctx, "test/hat", d.Digest),
 		"delete blob":     stranger.DeleteBlob(ctx, "test/hat", d.Digest),
@@ -156,7 +156,7 @@ func TestActorGoesThroughPolicy(t *testing.T) {
 	if err := anybody.DeleteTag(ctx, "test/hat", "v1"); !errors.Is(err, registry.ErrUnauthorized) {
 		t.Errorf("delete by nobody: %v, want unauthorized", err)
 	}
-	if _, err := s.Owner().CreateRepository(ctx, "test/hat"); !errors.Is(err, fs.ErrExist) {
+	if _, err := s.Owner().CreateRepository(ctx, "test/hat", nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("create of what exists: %v, want fs.ErrExist", err)
 	}
 	if _, err := anybody.Manifest(ctx, "nobody/hat", "v1"); !errors.Is(err, registry.ErrNameUnknown) || !errors.Is(err, fs.ErrNotExist) {
@@ -179,7 +179,7 @@ func TestActorLists(t *testing.T) {
 	s.Push("test/hat", registrytest.Image{}, tags...)
 	s.Push("test/a/b", registrytest.Image{}, "x")
 	zebra := s.As(auth.Principal{Account: "999999999999", Name: "z"})
-	if _, err := zebra.CreateRepository(t.Context(), "zebra/stripes"); err != nil {
+	if _, err := zebra.CreateRepository(t.Context(), "zebra/stripes", nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(tags, collect(t, s.Owner().Tags(t.Context(), "test/hat", ""))); diff != "" {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,7 +80,8 @@ func (c *call) serve() error {
 		return ErrUnsupported
 	}
 	c.op = Op{
-		Action: e.action, Remote: c.remote(), Method: c.req.Method, UserAgent: c.req.UserAgent(), Name: c.route.name, Header: c.Header(),
+		Action: e.action, Remote: c.r.remote(c.req), Method: c.req.Method, UserAgent: c.req.UserAgent(), Secure: c.r.secure(c.req),
+		Name: c.route.name, Header: c.Header(),
 		asks: e.asks, creates: e.creates, pulls: e.kind == routeManifest && !e.asks,
 	}
 	if e.kind == routeUpload {
@@ -95,7 +95,7 @@ func (c *call) serve() error {
 	}
 	if e.kind != routeToken {
 		var err error
-		if c.op.Identity, err = authenticate(c.r.auth, c.req); err != nil {
+		if c.op.Identity, err = c.r.authenticate(c.r.auth, c.req, e.action.Verb() == auth.Pull); err != nil {
 			return err
 		}
 	}
@@ -107,61 +107,12 @@ func (c *call) do(act func(ctx context.Context) error) error {
 	return c.r.do(c.req.Context(), &c.op, act)
 }
 
-// authenticate asks authenticators in turn.
-func authenticate(list []auth.Authenticator, req *http.Request) (auth.Identity, error) {
-	for _, a := range list {
-		id, err := a.Authenticate(req)
-		switch {
-		case err == nil:
-			return id, nil
-		case errors.Is(err, auth.ErrNoCredential):
-		case errors.Is(err, auth.ErrInvalidCredential):
-			return id, &badCredentialError{err}
-		default:
-			return id, fmt.Errorf("authenticate: %w", err)
-		}
-	}
-	if len(list) > 0 && req.Header.Get("Authorization") != "" {
-		return auth.Identity{}, &badCredentialError{fmt.Errorf("%w: of no known kind", auth.ErrInvalidCredential)}
-	}
-	return auth.Identity{}, nil
-}
-
 // badCredentialError is answered with 401, also where anonymous would be let in: clients
 // that keep old credentials must learn of it (moby#8376).
 type badCredentialError struct{ err error }
 
 func (e *badCredentialError) Error() string { return e.err.Error() }
 func (e *badCredentialError) Unwrap() error { return e.err }
-
-// remote returns the client's address.
-func (c *call) remote() netip.Addr {
-	ap, err := netip.ParseAddrPort(c.req.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := ap.Addr().Unmap()
-	if !c.r.trusted(addr) {
-		return addr
-	}
-	// Each proxy appends the address that it saw. The last that is not a proxy is the
-	// client; what stands before it is the client's own claim.
-	hops := strings.Split(strings.Join(c.req.Header["X-Forwarded-For"], ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		forwarded, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			return addr
-		}
-		if addr = forwarded.Unmap(); !c.r.trusted(addr) {
-			return addr
-		}
-	}
-	return addr
-}
-
-func (r *Registry) trusted(a netip.Addr) bool {
-	return slices.ContainsFunc(r.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
-}
 
 // publicURL returns scheme and host as the client knows them.
 func (c *call) publicURL() string {

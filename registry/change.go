@@ -23,6 +23,11 @@ var eventTypes = map[ChangeKind]event.Type{
 	DeleteTag:        event.TagDeleted,
 	DeleteManifest:   event.ManifestDeleted,
 	DeleteBlob:       event.BlobDeleted,
+	DeleteRepository: event.RepositoryDeleted,
+	ChangePolicy:     event.PolicyChanged,
+	ChangeCatalog:    event.CatalogChanged,
+	ChangeTags:       event.TagsChanged,
+	ChangeRegistry:   event.RegistryChanged,
 }
 
 // change asks the guards about a change and, if they agree, writes its event into the
@@ -76,7 +81,7 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 func (r *Registry) update(ctx context.Context, op *Op, fn func(tx meta.Tx) error, opts ...meta.UpdateOption) error {
 	found := op.Repository
 	return r.store.Update(ctx, func(tx meta.Tx) error {
-		op.Repository, op.told = found, unasked // fn may run again
+		op.Repository, op.found, op.told = found, true, unasked // fn may run again
 		_, name := splitName(op.Name)
 		repo, err := tx.Repositories().Get(meta.RepositoryKey{Account: op.account, Name: name})
 		switch {
@@ -97,6 +102,16 @@ func (r *Registry) update(ctx context.Context, op *Op, fn func(tx meta.Tx) error
 
 // create puts the operation's repository.
 func (r *Registry) create(ctx context.Context, tx meta.Tx, op *Op, name string, v meta.Visibility) error {
+	if err := r.checkNewName(name); err != nil {
+		return err
+	}
+	if err := r.countRepository(tx, op.account); err != nil {
+		return err
+	}
+	if err := r.open(tx, op.account); err != nil {
+		return err
+	}
+	op.found = false
 	op.Repository = meta.Repository{
 		ID: newID(), Account: op.account, Name: name, Visibility: v, Created: time.Now().UTC(), CreatedBy: op.Identity.Principal.String(),
 	}

@@ -21,6 +21,7 @@ const (
 	DefaultManifestCache = 16 << 20
 	DefaultGrace         = 24 * time.Hour
 	DefaultTokenLifetime = 15 * time.Minute
+	DefaultAliasHold     = 90 * 24 * time.Hour
 )
 
 // MinTokenLifetime is the least that Docker's token specification allows; clients take a
@@ -42,6 +43,13 @@ type Config struct {
 	// TokenLifetime is that of access tokens: [DefaultTokenLifetime] if 0, and at least
 	// [MinTokenLifetime].
 	TokenLifetime time.Duration
+
+	// AccessKeys are what tokens are bound to that were had with an access key: within a
+	// second of the key's end they are refused. Without it they are good until they expire.
+	AccessKeys auth.AccessKeys
+	// ExpiredIsAnonymous lets who pulls with credentials that have expired in as anonymous.
+	// ECR Public refuses them, and so does this library unless it is set.
+	ExpiredIsAnonymous bool
 
 	// Evaluators decide who may do what: policy.Public and policy.Owner if nil.
 	Evaluators []policy.Evaluator
@@ -67,6 +75,20 @@ type Config struct {
 	// BlobCache bounds the memory of blobs up to storage.MaxCachedBlob, in bytes. 0 means
 	// storage.DefaultCacheBytes, less than 0 none.
 	BlobCache int64
+
+	// Quotas bound what an account may have.
+	Quotas Quotas
+	// AliasDecider decides which aliases registries get that ask for them; nobody but the
+	// host, by [Registry.DecideAlias], if it is nil.
+	AliasDecider AliasDecider
+	// AliasHold is how long an alias that was given up is not free for others:
+	// [DefaultAliasHold] if 0.
+	AliasHold time.Duration
+	// ReservedAliases are not free for anybody, nor is what looks like one of them.
+	ReservedAliases []string
+	// WideNames accepts every name of the OCI grammar for new repositories. Otherwise they
+	// are of the pattern and the length of ECR Public's.
+	WideNames bool
 
 	// CreateOnPush makes a push to a repository that does not exist create it, public, if
 	// the principal may.
@@ -111,6 +133,13 @@ func (c Config) resolve() (Config, error) {
 	if c.TokenLifetime == 0 {
 		c.TokenLifetime = DefaultTokenLifetime
 	}
+	if c.AliasHold == 0 {
+		c.AliasHold = DefaultAliasHold
+	}
+	if c.AliasDecider == nil {
+		c.AliasDecider = ByHand{}
+	}
+	c.Quotas = c.Quotas.resolve()
 	if c.Grace < 0 || c.TokenLifetime < MinTokenLifetime {
 		return c, errors.New("registry: Grace or TokenLifetime is too short")
 	}

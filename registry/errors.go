@@ -33,6 +33,7 @@ var (
 	ErrBadRequest          = errors.New("a parameter cannot be read")
 	ErrTooManyRequests     = errors.New("too many requests")
 	ErrUnavailable         = errors.New("the service is not available for now")
+	ErrQuota               = errors.New("a quota is used up")
 )
 
 func missing(text string) error { return &missingError{text} }
@@ -108,6 +109,7 @@ var wireErrors = []wireError{
 	{ErrBadRequest, "UNSUPPORTED", http.StatusBadRequest},
 	{ErrTooManyRequests, "TOOMANYREQUESTS", http.StatusTooManyRequests},
 	{ErrUnavailable, "UNKNOWN", http.StatusServiceUnavailable},
+	{ErrQuota, "DENIED", http.StatusForbidden},
 }
 
 // internal is the row of every other error.

@@ -125,7 +125,7 @@ func TestRemote(t *testing.T) {
 	} {
 		call := with("X-Forwarded-For", c.forwarded)
 		call.req.RemoteAddr, call.r.cfg.TrustedProxies = c.peer, c.trusted
-		if got := call.remote().String(); got != c.want {
+		if got := call.r.remote(call.req).String(); got != c.want {
 			t.Errorf("%s, forwarded for %q: %s, want %s", c.peer, c.forwarded, got, c.want)
 		}
 	}
@@ -137,7 +137,7 @@ func FuzzForwardedFor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		call := with("X-Forwarded-For", header)
 		call.req.RemoteAddr, call.r.cfg.TrustedProxies = "10.0.0.1:1", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-		if got := call.remote(); !got.IsValid() {
+		if got := call.r.remote(call.req); !got.IsValid() {
 			t.Errorf("%q: no address", header)
 		}
 	})

@@ -39,11 +39,11 @@ type tokenReply struct {
 // them the token is anonymous, and good for what anybody may pull. A token that was had here
 // is no credential for another: it would never end.
 func (c *call) getToken() error {
-	identity, err := authenticate(c.r.cfg.Authenticators, c.req)
+	q := c.req.URL.Query()
+	identity, err := c.r.authenticate(c.r.login, c.req, pullsOnly(q["scope"]))
 	if err != nil {
 		return err
 	}
-	q := c.req.URL.Query()
 	return c.answerToken(identity, q["scope"], q.Get("offline_token") == "true", "")
 }
 
@@ -67,10 +67,13 @@ func (c *call) postToken() error {
 	case "password":
 		req := c.req.Clone(c.req.Context())
 		req.SetBasicAuth(form.Get("username"), form.Get("password"))
-		identity, err = authenticate(c.r.cfg.Authenticators, req)
+		identity, err = c.r.authenticate(c.r.login, req, pullsOnly(form["scope"]))
 	case "refresh_token":
 		refresh = form.Get("refresh_token")
 		identity, err = c.r.cfg.Verifier.Verify(c.req.Context(), auth.RefreshToken, audience, refresh)
+		if err == nil {
+			err = c.r.checkKey(c.req.Context(), identity)
+		}
 		if errors.Is(err, auth.ErrInvalidCredential) {
 			err = &badCredentialError{err}
 		}
@@ -100,7 +103,7 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool
 			return err
 		}
 		t, err := c.r.cfg.Issuer.Issue(ctx, auth.Grant{
-			Kind: auth.AccessToken, Principal: identity.Principal, Scope: scope, Audience: audience, Lifetime: lifetime,
+			Kind: auth.AccessToken, Principal: identity.Principal, AccessKey: identity.AccessKey, Scope: scope, Audience: audience, Lifetime: lifetime,
 		})
 		if err != nil {
 			return err
@@ -110,8 +113,12 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool
 			IssuedAt: t.Issued.Format(time.RFC3339), Scope: granted,
 		}
 		if offline && refresh == "" && !identity.IsAnonymous() {
+			lasts := refreshLifetime
+			if end := identity.Expires; !end.IsZero() {
+				lasts = min(lasts, time.Until(end).Truncate(time.Second))
+			}
 			t, err := c.r.cfg.Issuer.Issue(ctx, auth.Grant{
-				Kind: auth.RefreshToken, Principal: identity.Principal, Audience: audience, Lifetime: refreshLifetime,
+				Kind: auth.RefreshToken, Principal: identity.Principal, AccessKey: identity.AccessKey, Audience: audience, Lifetime: lasts,
 			})
 			if err != nil {
 				return err
@@ -124,6 +131,18 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool
 		c.Header().Set("Cache-Control", "no-store")
 		return c.json(http.StatusOK, "application/json", reply)
 	})
+}
+
+// pullsOnly reports whether scopes are about nothing but pulling, as those of a pull are
+// and those of logging in and pushing are not.
+func pullsOnly(scopes []string) bool {
+	list := auth.ParseScopes(scopes)
+	for _, w := range list {
+		if len(w.Verbs) != 1 || w.Verbs[0] != auth.Pull {
+			return false
+		}
+	}
+	return len(list) > 0
 }
 
 // needed has the actions that stand for each verb.

@@ -21,6 +21,7 @@ func (r *Registry) putManifest(ctx context.Context, op *Op, m *manifest.Manifest
 	}
 	err = r.update(ctx, op, func(tx meta.Tx) error {
 		_, err := tx.Manifests().Get(meta.ManifestKey{Repository: op.Repository.ID, Digest: m.Digest})
+		known := err == nil
 		if errors.Is(err, fs.ErrNotExist) {
 			err = r.insertManifest(ctx, tx, op, m, platform)
 		}
@@ -28,6 +29,11 @@ func (r *Registry) putManifest(ctx context.Context, op *Op, m *manifest.Manifest
 			return err
 		}
 		for _, tag := range tags {
+			if known {
+				if err := r.countTag(tx, meta.Tag{Repository: op.Repository.ID, Name: tag, Digest: m.Digest}); err != nil {
+					return err
+				}
+			}
 			if err := r.moveTag(ctx, tx, op, tag, m); err != nil {
 				return err
 			}
@@ -77,6 +83,9 @@ func (r *Registry) insertManifest(ctx context.Context, tx meta.Tx, op *Op, m *ma
 			Message: fmt.Sprintf("the repository %s has no %s, which the manifest refers to; push it first", op.Name, unknown[0]),
 			Detail:  map[string]any{"digests": unknown},
 		}
+	}
+	if err := r.countImage(tx, row.Repository, op.Name); err != nil {
+		return err
 	}
 	if err := r.change(ctx, tx, op, &Change{Kind: PutManifest, Digest: m.Digest, Size: row.Size, Manifest: m}); err != nil {
 		return err

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 
@@ -19,6 +20,7 @@ type Op struct {
 	Remote    netip.Addr // of the client; invalid for calls within the process
 	Method    string     // of HTTP; "" for calls within the process
 	UserAgent string
+	Secure    bool // it came over TLS, or from within the process
 
 	// Name is the repository as the client names it, alias/repository; "" where the
 	// operation is about none.
@@ -28,6 +30,10 @@ type Op struct {
 	Repository meta.Repository
 	// Reference is the tag or digest that the client names, if any.
 	Reference manifest.Reference
+	// RequestTags are the tags of a repository that the operation sets, and TagKeys those
+	// that it sets or removes.
+	RequestTags map[string]string
+	TagKeys     []string
 	// Descriptor is what was read or written, once it is known.
 	Descriptor manifest.Descriptor
 
@@ -39,6 +45,8 @@ type Op struct {
 	Status         int
 
 	wide    bool           // the operation is about no repository, and decides by itself what to show
+	overall bool           // the operation is about the registry of account as a whole, or about nothing at all
+	local   bool           // Name may begin with an account's id instead of an alias
 	account meta.AccountID // that Name's alias belongs to, also where there is no repository
 	asks    bool           // the store and no cache may answer: decisions made while pushing
 	creates bool           // the operation may create the repository
@@ -46,7 +54,8 @@ type Op struct {
 	pulled  *pulled        // that manifest, if resolving found it
 	missing bool           // or whether resolving found that there is none
 
-	told told // whether the running transaction found sinks
+	found bool // whether the running transaction found the repository, and did not make it
+	told  told // whether the running transaction found sinks
 
 	uploadID meta.UploadID // that the operation is about
 	upload   *meta.Upload  // if there is one
@@ -79,6 +88,11 @@ const (
 	DeleteTag
 	DeleteManifest
 	DeleteBlob
+	DeleteRepository // with all that it has
+	ChangePolicy     // of a repository
+	ChangeCatalog    // catalog data of a repository
+	ChangeTags       // those of the repository, not of images
+	ChangeRegistry   // aliases or catalog data; there is no repository
 )
 
 // Change is one change that an operation is about to make.
@@ -108,7 +122,13 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 	if i < len(r.cfg.Interceptors) {
 		return r.cfg.Interceptors[i](ctx, op, func(ctx context.Context) error { return r.intercept(ctx, op, i+1, act) })
 	}
-	if !op.wide {
+	switch {
+	case op.wide:
+	case op.overall:
+		if err := r.authorize(ctx, op, op.Action); err != nil {
+			return err
+		}
+	default:
 		if err := manifest.CheckName(op.Name); err != nil {
 			return err
 		}
@@ -139,7 +159,8 @@ func (r *Registry) unknown(ctx context.Context, op *Op) error {
 		return nil
 	}
 	if !r.cfg.CreateOnPush {
-		return says(ErrNameUnknown, "the repository %s does not exist; create it before pushing to it", op.Name)
+		_, name := splitName(op.Name)
+		return says(ErrNameUnknown, "the repository %s does not exist; create it before pushing to it: aws ecr-public create-repository --repository-name %s", op.Name, name)
 	}
 	return r.authorize(ctx, op, policy.CreateRepository)
 }
@@ -165,9 +186,16 @@ func (op *Op) covers(action policy.Action, repo meta.Repository) bool {
 
 func (r *Registry) evaluate(ctx context.Context, op *Op, who auth.Principal, action policy.Action, repo meta.Repository) (policy.Decision, error) {
 	return policy.Evaluate(ctx, r.cfg.Evaluators, &policy.Request{
-		Principal: who, Action: action, Remote: op.Remote, UserAgent: op.UserAgent,
-		Resource: policy.Resource{Account: string(repo.Account), Repository: repo.Name, ID: int64(repo.ID), Public: repo.Visibility == meta.Public},
+		Principal: who, Action: action, Remote: op.Remote, UserAgent: op.UserAgent, Secure: op.Secure,
+		RequestTags: op.RequestTags, TagKeys: op.TagKeys, Resource: resource(repo),
 	})
+}
+
+// resource is a repository in the words of package policy.
+func resource(repo meta.Repository) policy.Resource {
+	return policy.Resource{
+		Account: string(repo.Account), Repository: repo.Name, ID: int64(repo.ID), Public: repo.Visibility == meta.Public, HasPolicy: repo.HasPolicy,
+	}
 }
 
 // target is the operation's repository, or what is known of one that does not exist.
@@ -176,6 +204,9 @@ func (op *Op) target() meta.Repository {
 		return op.Repository
 	}
 	_, name := splitName(op.Name)
+	if op.overall && op.Action == policy.DescribeRepositories {
+		name = "*" // any of them
+	}
 	return meta.Repository{Account: op.account, Name: name}
 }
 
@@ -209,7 +240,33 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 	if pull {
 		return nameUnknown(op.Name)
 	}
-	return says(ErrDenied, "%s is not authorized to perform %s on repository %s", op.Identity.Principal, action, op.Name)
+	return says(ErrDenied, "User: %s is not authorized to perform: %s on resource: %s because %s%s",
+		op.Identity.ARN(), action, op.resourceARN(), d.Reason, r.advise(ctx, op, action))
+}
+
+// resourceARN names what the operation is about, as far as its caller knows it: an account
+// is not told for an alias that is not the caller's own.
+func (op *Op) resourceARN() string {
+	if alias, name := splitName(op.Name); op.Name != "" && op.account != meta.AccountID(op.Identity.Account) && !(op.local && isAccount(alias)) {
+		return alias + "/" + name
+	}
+	return resource(op.target()).ARN()
+}
+
+// advise says to who may not push what their own registry is called: that the name is not
+// quite right is the usual mistake. It is the same whether the name leads anywhere or not.
+func (r *Registry) advise(ctx context.Context, op *Op, action policy.Action) string {
+	if action.Verb() != auth.Push || op.Name == "" || op.account == meta.AccountID(op.Identity.Account) {
+		return ""
+	}
+	switch alias, err := r.primaryAlias(ctx, meta.AccountID(op.Identity.Account)); {
+	case err != nil:
+		return ""
+	case alias == "":
+		return "; your account has no registry yet, create a repository first (create-repository)"
+	default:
+		return fmt.Sprintf("; repositories of your own are named %s/REPOSITORY", alias)
+	}
 }
 
 // scope returns what a client should ask a token for to carry the operation out. docker

@@ -4,16 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"time"
+	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/esplanade-registry/esplanade/auth"
-	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
@@ -24,11 +21,14 @@ type Registry struct {
 	cfg    Config
 	store  meta.Store
 	blobs  *storage.Blobs
-	auth   []auth.Authenticator
+	auth   []auth.Authenticator // of everything but /token
+	login  []auth.Authenticator // of /token
 	caches caches
 	// firstKeys has the object key that each upload begun here recorded with its row. It
 	// may be used once, by this node, without claiming another; see claim.
 	firstKeys *lru.Cache[meta.UploadID, string]
+	keys      *lru.Cache[string, keyState]
+	headroom  *lru.Cache[meta.RepositoryID, int]
 	wake      chan struct{} // tells Run of new events
 }
 
@@ -47,6 +47,7 @@ func New(cfg Config) (*Registry, error) {
 		store:  cfg.Store,
 		blobs:  storage.NewBlobs(cfg.Bucket, &storage.Options{CacheBytes: cfg.BlobCache}),
 		auth:   cfg.Authenticators,
+		login:  cfg.Authenticators,
 		caches: newCaches(cfg.ManifestCache),
 		wake:   make(chan struct{}, 1),
 	}
@@ -54,77 +55,21 @@ func New(cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	if cfg.Verifier != nil {
-		r.auth = append([]auth.Authenticator{auth.Bearer(cfg.Verifier, audience)}, r.auth...)
+		r.login = append([]auth.Authenticator{auth.Login(cfg.Verifier, audience)}, cfg.Authenticators...)
+		r.auth = append([]auth.Authenticator{auth.Bearer(cfg.Verifier, audience)}, r.login...)
+	}
+	if r.keys, err = lru.New[string, keyState](rememberedKeys); err != nil {
+		return nil, err
+	}
+	if r.headroom, err = lru.New[meta.RepositoryID, int](rememberedCounts); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
-// AddAlias gives an account's registry a name in references, active at once, and makes it
-// the primary one if there is none. It is the operator's word, which no policy is asked
-// about. An alias that the account has already is left as it is; one of another account is
-// an error that wraps fs.ErrExist.
-func (r *Registry) AddAlias(ctx context.Context, account, alias string) error {
-	if err := checkAccount(account); err != nil {
-		return err
-	}
-	if err := checkAlias(alias); err != nil {
-		return err
-	}
-	return r.store.Update(ctx, func(tx meta.Tx) error {
-		switch a, err := tx.Aliases().Get(meta.AliasName(alias)); {
-		case err == nil && a.Account != meta.AccountID(account):
-			return fmt.Errorf("registry: alias %s: %w", alias, fs.ErrExist)
-		case err == nil:
-			return nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return err
-		}
-		primary := true
-		for a, err := range tx.Aliases().Scan(meta.Range[meta.AliasName]{}) {
-			if err != nil {
-				return err
-			}
-			primary = primary && !(a.Account == meta.AccountID(account) && a.Primary)
-		}
-		now := time.Now().UTC()
-		if _, err := tx.Registries().Get(meta.AccountID(account)); errors.Is(err, fs.ErrNotExist) {
-			if err := tx.Registries().Put(meta.Registry{Account: meta.AccountID(account), Created: now}); err != nil {
-				return err
-			}
-		} else if err != nil {
-			return err
-		}
-		r.caches.forgetAlias(tx, meta.AliasName(alias))
-		return tx.Aliases().Put(meta.Alias{
-			Name: meta.AliasName(alias), Account: meta.AccountID(account), Status: meta.AliasActive, Primary: primary, Created: now,
-		})
-	})
-}
-
 func checkAccount(s string) error {
-	if len(s) != 12 {
+	if len(s) != 12 || strings.Trim(s, "0123456789") != "" {
 		return fmt.Errorf("registry: account %q has not 12 digits", s)
-	}
-	for _, c := range s {
-		if c < '0' || c > '9' {
-			return fmt.Errorf("registry: account %q has not 12 digits", s)
-		}
-	}
-	return nil
-}
-
-// checkAlias accepts one component of a repository's name that no route begins with.
-func checkAlias(s string) error {
-	if err := manifest.CheckName(s); err != nil {
-		return fmt.Errorf("registry: alias: %w", err)
-	}
-	for _, c := range s {
-		if c == '/' {
-			return fmt.Errorf("registry: alias %q has a slash", s)
-		}
-	}
-	if reserved[s] {
-		return fmt.Errorf("registry: alias %q is reserved", s)
 	}
 	return nil
 }
@@ -152,6 +97,10 @@ func (s signingKeys) AddKey(ctx context.Context, k auth.Key) error {
 	return s.store.Update(ctx, func(tx meta.Tx) error {
 		return tx.SigningKeys().Put(meta.SigningKey{ID: meta.KeyID(k.ID), Algorithm: k.Algorithm, Private: k.Private, Created: k.Created})
 	})
+}
+
+func (s signingKeys) RemoveKey(ctx context.Context, id string) error {
+	return s.store.Update(ctx, func(tx meta.Tx) error { return tx.SigningKeys().Delete(meta.KeyID(id)) })
 }
 
 // newID draws a positive number at random.

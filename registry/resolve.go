@@ -22,6 +22,18 @@ func splitName(name string) (alias, repo string) {
 // yet.
 func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 	alias, name := splitName(op.Name)
+	if op.local && isAccount(alias) {
+		account := meta.AccountID(alias)
+		own, err := r.primaryAlias(ctx, account)
+		if err != nil {
+			return err
+		}
+		if own == "" {
+			op.account = account // without a registry, so that there are no repositories
+			return nil
+		}
+		alias, op.Name = own, own+"/"+name
+	}
 	if !op.asks {
 		if account, ok := r.caches.aliases.Get(alias); ok {
 			if repo, ok := r.caches.repositories.Get(meta.RepositoryKey{Account: account, Name: name}); ok {
@@ -55,6 +67,30 @@ func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 		repositories.Add(op.Repository.Key(), op.Repository)
 	}
 	return nil
+}
+
+// isAccount reports whether the first part of a name is an account's id.
+func isAccount(s string) bool { return checkAccount(s) == nil }
+
+// primaryAlias returns the alias that an account's registry is shown by, or "" if the
+// account has no registry.
+func (r *Registry) primaryAlias(ctx context.Context, account meta.AccountID) (name string, err error) {
+	err = r.store.View(ctx, func(tx meta.Tx) error {
+		list, err := tx.AliasesOf(account)
+		name = primary(list)
+		return err
+	})
+	return name, err
+}
+
+// primary picks the primary alias, or any that is active.
+func primary(list []meta.Alias) (name string) {
+	for _, a := range list {
+		if a.Status == meta.AliasActive && (a.Primary || name == "") {
+			name = string(a.Name)
+		}
+	}
+	return name
 }
 
 // pull asks the store for repository and manifest in one statement.

@@ -29,10 +29,6 @@ const (
 	routeReferrers
 )
 
-// reserved are the first segments of paths that handlers of this library serve, none of
-// which can be an alias.
-var reserved = map[string]bool{"v2": true, "token": true, "-": true, "robots.txt": true, "favicon.ico": true, "_catalog": true, "metrics": true}
-
 // parseRoute reads a path from its end, so that repositories may be named tags, manifests,
 // referrers or blobs/uploads.
 func parseRoute(path string) route {

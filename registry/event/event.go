@@ -26,6 +26,11 @@ const (
 	TagDeleted        Type = "tag.deleted"
 	BlobLinked        Type = "blob.linked" // uploaded or mounted
 	BlobDeleted       Type = "blob.deleted"
+	RepositoryDeleted Type = "repository.deleted" // with all that it had, of which nothing more is told
+	PolicyChanged     Type = "repository.policy"
+	CatalogChanged    Type = "repository.catalog"
+	TagsChanged       Type = "repository.tags"  // those of the repository, not of images
+	RegistryChanged   Type = "registry.changed" // aliases, name or verification; there is no repository
 )
 
 // Event is one change.

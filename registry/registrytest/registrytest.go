@@ -63,6 +63,7 @@ func New(t testing.TB, change ...func(*registry.Config)) *Server {
 		Issuer: tokens, Verifier: tokens,
 		Authenticators: []auth.Authenticator{basic.New(basic.Static{Username: {Password: Password, Principal: Owner}}, "")},
 		CreateOnPush:   true,
+		WideNames:      true,
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -124,6 +124,7 @@ type Catalog struct {
 	Logo             string // key of the object with the image; "" for none
 	LogoType         string // its media type
 	LogoDigest       manifest.Digest
+	LogoSize         int64 // in bytes
 	Certified        bool // by the operator
 }
 

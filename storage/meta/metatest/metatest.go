@@ -124,7 +124,7 @@ func testRows(t *testing.T, s meta.Store) {
 	round(t, s, meta.Tx.RepositoryPolicies, meta.RepositoryID(7), meta.RepositoryPolicy{Repository: 7, Text: "{}", Changed: at, ChangedBy: "1/ann"})
 	round(t, s, meta.Tx.Catalogs, meta.RepositoryID(7), meta.Catalog{
 		Repository: 7, Description: "d", Architectures: []string{"ARM 64", "x86"}, OperatingSystems: []string{"Linux"}, About: "# a", Usage: "u",
-		Logo: "k", LogoType: "image/png", LogoDigest: digestOf("l"), Certified: true,
+		Logo: "k", LogoType: "image/png", LogoDigest: digestOf("l"), LogoSize: 9, Certified: true,
 	})
 	round(t, s, meta.Tx.ResourceTags, meta.ResourceTagKey{Repository: 7, Key: "team"}, meta.ResourceTag{Repository: 7, Key: "team", Value: "a b"})
 	round(t, s, meta.Tx.AccessKeys, "AKIA", meta.AccessKey{ID: "AKIA", Account: "1", Principal: "ann", Secret: "s", Created: at, Disabled: true})

@@ -203,6 +203,7 @@ CREATE TABLE catalog (
 	logo              TEXT NOT NULL,
 	logo_type         TEXT NOT NULL,
 	logo_digest       TEXT NOT NULL,
+	logo_size         INTEGER NOT NULL,
 	certified         INTEGER NOT NULL
 ) STRICT;
 

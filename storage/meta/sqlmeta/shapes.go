@@ -57,18 +57,18 @@ var (
 		})
 
 	catalogs = newShape[meta.RepositoryID, meta.Catalog]("catalog", 1,
-		"repository description architectures operating_systems about usage logo logo_type logo_digest certified",
+		"repository description architectures operating_systems about usage logo logo_type logo_digest logo_size certified",
 		func(c meta.Catalog) []any {
 			return []any{
 				int64(c.Repository), c.Description, encode(len(c.Architectures), c.Architectures), encode(len(c.OperatingSystems), c.OperatingSystems),
-				c.About, c.Usage, c.Logo, c.LogoType, string(c.LogoDigest), c.Certified,
+				c.About, c.Usage, c.Logo, c.LogoType, string(c.LogoDigest), c.LogoSize, c.Certified,
 			}
 		},
 		func(c *meta.Catalog) []column {
 			return []column{
 				integer[meta.RepositoryID]{&c.Repository}, text[string]{&c.Description}, document[[]string]{&c.Architectures},
 				document[[]string]{&c.OperatingSystems}, text[string]{&c.About}, text[string]{&c.Usage}, text[string]{&c.Logo},
-				text[string]{&c.LogoType}, text[manifest.Digest]{&c.LogoDigest}, boolean{&c.Certified},
+				text[string]{&c.LogoType}, text[manifest.Digest]{&c.LogoDigest}, integer[int64]{&c.LogoSize}, boolean{&c.Certified},
 			}
 		})
 

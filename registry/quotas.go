@@ -1,0 +1,99 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// Quotas bound what an account may have. In each, 0 stands for the default, which is ECR
+// Public's (its "Service quotas" page), and less than 0 for no limit.
+type Quotas struct {
+	Repositories  int   // of an account: 10,000
+	Images        int   // manifests of a repository: 100,000
+	TagsPerImage  int   // 1,000
+	LayerParts    int   // parts or chunks of an upload: 1,000 by the control plane
+	LayerSize     int64 // bytes of a blob: 10,000 MiB
+	AliasRequests int   // of an account, that are not decided: 10
+}
+
+// unlimited is more than there can be of anything.
+const unlimited = 1 << 30
+
+func (q Quotas) resolve() Quotas {
+	for _, n := range []struct {
+		field    *int
+		standard int
+	}{
+		{&q.Repositories, 10_000}, {&q.Images, 100_000}, {&q.TagsPerImage, 1000}, {&q.LayerParts, 1000}, {&q.AliasRequests, 10},
+	} {
+		if *n.field == 0 {
+			*n.field = n.standard
+		} else if *n.field < 0 {
+			*n.field = unlimited
+		}
+	}
+	if q.LayerSize == 0 {
+		q.LayerSize = 10_000 << 20
+	} else if q.LayerSize < 0 {
+		q.LayerSize = 1 << 62
+	}
+	return q
+}
+
+const (
+	// rememberedCounts is for how many repositories it is remembered how far they are from
+	// their quota.
+	rememberedCounts = 8192
+	// nodes is how many nodes may push to one repository at a time without exceeding its
+	// quota of images.
+	nodes = 16
+)
+
+// countImage refuses a manifest that would be one too many. Counting costs what the
+// repository is large, so it is done again only once this node's part of what was left
+// is used up.
+func (r *Registry) countImage(tx meta.Tx, repo meta.RepositoryID, name string) error {
+	limit := r.cfg.Quotas.Images
+	if limit == unlimited {
+		return nil
+	}
+	if left, ok := r.headroom.Get(repo); ok && left > 0 {
+		r.headroom.Add(repo, left-1)
+		return nil
+	}
+	n, err := tx.CountImages(repo, limit)
+	if err != nil {
+		return err
+	}
+	if n >= limit {
+		return says(ErrQuota, "the repository %s has %d images, which is the limit; delete some first", name, limit)
+	}
+	r.headroom.Add(repo, (limit-n-1)/nodes)
+	return nil
+}
+
+// countTag refuses a tag that would be one too many for a manifest.
+func (r *Registry) countTag(tx meta.Tx, t meta.Tag) error {
+	if r.cfg.Quotas.TagsPerImage == unlimited {
+		return nil
+	}
+	tags, err := tx.TagsOf(t.Repository, t.Digest)
+	if err == nil && len(tags) >= r.cfg.Quotas.TagsPerImage && !slices.ContainsFunc(tags, func(o meta.Tag) bool { return o.Name == t.Name }) {
+		err = says(ErrQuota, "the image has %d tags, which is the limit", len(tags))
+	}
+	return err
+}
+
+// countRepository refuses a repository that would be one too many for an account.
+func (r *Registry) countRepository(tx meta.Tx, account meta.AccountID) error {
+	limit := r.cfg.Quotas.Repositories
+	if limit == unlimited {
+		return nil
+	}
+	n, err := tx.CountRepositories(account, limit)
+	if err == nil && n >= limit {
+		err = says(ErrQuota, "the registry has %d repositories, which is the limit", limit)
+	}
+	return err
+}
