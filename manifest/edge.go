@@ -73,7 +73,7 @@ func (m *Manifest) Edges() iter.Seq[Edge] {
 }
 
 func childKind(mediaType string) EdgeKind {
-	if isImage(mediaType) || isIndex(mediaType) {
+	if isImage(mediaType) || IsIndex(mediaType) {
 		return EdgeChild
 	}
 	return EdgeBlob

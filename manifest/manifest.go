@@ -39,7 +39,7 @@ type Manifest struct {
 }
 
 // IsIndex reports whether m lists manifests instead of layers.
-func (m *Manifest) IsIndex() bool { return isIndex(m.MediaType) }
+func (m *Manifest) IsIndex() bool { return IsIndex(m.MediaType) }
 
 // Descriptor returns what a list of referrers or an index says of m.
 func (m *Manifest) Descriptor() Descriptor {
@@ -140,7 +140,7 @@ func Decode(header string, raw []byte, algorithm Algorithm) (*Manifest, error) {
 		return nil, errSchema1
 	case mediaType == "":
 		return nil, fmt.Errorf("%w: neither Content-Type nor mediaType says what it is", ErrManifest)
-	case !isImage(mediaType) && !isIndex(mediaType):
+	case !isImage(mediaType) && !IsIndex(mediaType):
 		return nil, fmt.Errorf("%w: media type %s is not supported, use %s or %s", ErrManifest, quote(mediaType), MediaTypeImage, MediaTypeIndex)
 	case doc.MediaType != "" && doc.MediaType != mediaType:
 		return nil, fmt.Errorf("%w: Content-Type is %s but mediaType is %s", ErrManifest, mediaType, quote(doc.MediaType))

@@ -39,12 +39,13 @@ var foreign = map[string]bool{
 	"application/vnd.docker.image.rootfs.foreign.diff.tar.zstd":    true,
 }
 
-// isImage and isIndex tell the two structures apart that a manifest can have.
+// isImage reports whether a media type is that of a manifest with layers.
 func isImage(mediaType string) bool {
 	return mediaType == MediaTypeImage || mediaType == MediaTypeDockerImage
 }
 
-func isIndex(mediaType string) bool {
+// IsIndex reports whether a media type is that of a manifest that lists others.
+func IsIndex(mediaType string) bool {
 	return mediaType == MediaTypeIndex || mediaType == MediaTypeDockerList
 }
 

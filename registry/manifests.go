@@ -163,29 +163,35 @@ func (r *Registry) deleteManifest(ctx context.Context, op *Op, d manifest.Digest
 		if err != nil {
 			return err
 		}
-		tags, err := tx.TagsOf(repo, d)
+		return r.removeManifest(ctx, tx, op, m)
+	})
+}
+
+// removeManifest removes a manifest with its tags and edges.
+func (r *Registry) removeManifest(ctx context.Context, tx meta.Tx, op *Op, m meta.Manifest) error {
+	repo, d := m.Repository, m.Digest
+	tags, err := tx.TagsOf(repo, d)
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if err := r.moveTag(ctx, tx, op, tag.Name, nil); err != nil {
+			return err
+		}
+	}
+	if err := r.change(ctx, tx, op, &Change{Kind: DeleteManifest, Digest: d, Size: m.Size}); err != nil {
+		return err
+	}
+	for e, err := range tx.Edges().Scan(meta.Range[meta.EdgeKey]{Prefix: meta.EdgeKey{Repository: repo, Parent: d}}) {
 		if err != nil {
 			return err
 		}
-		for _, tag := range tags {
-			if err := r.moveTag(ctx, tx, op, tag.Name, nil); err != nil {
-				return err
-			}
-		}
-		if err := r.change(ctx, tx, op, &Change{Kind: DeleteManifest, Digest: d, Size: m.Size}); err != nil {
+		if err := r.unlinkEdge(tx, e); err != nil {
 			return err
 		}
-		for e, err := range tx.Edges().Scan(meta.Range[meta.EdgeKey]{Prefix: meta.EdgeKey{Repository: repo, Parent: d}}) {
-			if err != nil {
-				return err
-			}
-			if err := r.unlinkEdge(tx, e); err != nil {
-				return err
-			}
-		}
-		r.caches.forgetReference(tx, repo, string(d))
-		return tx.Manifests().Delete(meta.ManifestKey{Repository: repo, Digest: d})
-	})
+	}
+	r.caches.forgetReference(tx, repo, string(d))
+	return tx.Manifests().Delete(meta.ManifestKey{Repository: repo, Digest: d})
 }
 
 // unlinkEdge removes an edge; a blob that no other manifest refers to is queued.

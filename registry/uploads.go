@@ -35,7 +35,7 @@ type chunk struct {
 func (r *Registry) startUpload(ctx context.Context, op *Op, algorithm manifest.Algorithm) (meta.Upload, error) {
 	now := time.Now().UTC()
 	u := meta.Upload{
-		ID: meta.UploadID(rand.Text()), Principal: op.Identity.Principal.String(), Algorithm: algorithm,
+		ID: newUploadID(), Principal: op.Identity.Principal.String(), Algorithm: algorithm,
 		State: []byte{}, Key: storage.NewKey(), Started: now, Active: now,
 	}
 	err := r.update(ctx, op, func(tx meta.Tx) error {
@@ -46,6 +46,15 @@ func (r *Registry) startUpload(ctx context.Context, op *Op, algorithm manifest.A
 		r.firstKeys.Add(u.ID, u.Key)
 	}
 	return u, err
+}
+
+// newUploadID draws a random UUID (RFC 9562, version 4), which is what upload ids of ECR
+// are.
+func newUploadID() meta.UploadID {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return meta.UploadID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
 }
 
 // upload returns the upload that the operation names. Its URL is of no use to another
@@ -113,13 +122,23 @@ func (r *Registry) receive(ctx context.Context, op *Op, u meta.Upload, c chunk) 
 	if err := ctx.Err(); err != nil {
 		return a, cutShort(err) // a client that has gone must not take the upload from its own next try
 	}
+	room := r.cfg.Quotas.LayerSize - u.Offset
+	if c.size > room {
+		return a, tooLarge(r.cfg.Quotas.LayerSize)
+	}
 	if a.upload, err = r.claim(ctx, op, u); err != nil {
 		return a, err
+	}
+	if c.size < 0 {
+		c.body = &bounded{c.body, room, r.cfg.Quotas.LayerSize}
 	}
 	a.key = a.upload.Key
 	a.size, err = r.blobs.Write(ctx, a.key, c.body, a.hash)
 	op.Received += a.size
 	if err != nil {
+		if errors.Is(err, ErrTooLarge) {
+			return a, tooLarge(r.cfg.Quotas.LayerSize)
+		}
 		if read, ok := errors.AsType[*storage.ReadError](err); ok {
 			return a, cutShort(read.Err)
 		}
@@ -130,6 +149,25 @@ func (r *Registry) receive(ctx context.Context, op *Op, u meta.Upload, c chunk) 
 		return a, says(ErrSizeInvalid, "%d bytes came where %d were announced", a.size, c.size)
 	}
 	return a, nil
+}
+
+// bounded is a body that must not have more than left bytes.
+type bounded struct {
+	io.Reader
+	left, limit int64
+}
+
+// Read fails with the byte that is too many.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, tooLarge(b.limit)
+	}
+	return n, err
+}
+
+func tooLarge(limit int64) error {
+	return says(ErrTooLarge, "the blob has more than %d bytes, which is the limit", limit)
 }
 
 // cutShort is the error of a body that did not come whole: there may be nobody to tell.
