@@ -114,17 +114,6 @@ type badCredentialError struct{ err error }
 func (e *badCredentialError) Error() string { return e.err.Error() }
 func (e *badCredentialError) Unwrap() error { return e.err }
 
-// publicURL returns scheme and host as the client knows them.
-func (c *call) publicURL() string {
-	if c.r.cfg.PublicURL != "" {
-		return c.r.cfg.PublicURL
-	}
-	if c.req.TLS != nil {
-		return "https://" + c.req.Host
-	}
-	return "http://" + c.req.Host
-}
-
 // json writes a reply with a body.
 func (c *call) json(status int, contentType string, v any) error {
 	body, err := json.Marshal(v)
@@ -214,7 +203,7 @@ func (c *call) challenge(err error, message string) string {
 	}
 	h := c.Header()
 	if c.r.cfg.Issuer != nil {
-		value := fmt.Sprintf(`Bearer realm="%s/token",service="%s"`, c.publicURL(), service(c.publicURL()))
+		value := fmt.Sprintf(`Bearer realm="%s/token",service="%s"`, c.r.PublicURL(c.req), service(c.r.PublicURL(c.req)))
 		if c.op.Name != "" {
 			value += fmt.Sprintf(`,scope="%s"`, c.op.scope())
 		}

@@ -164,14 +164,25 @@ func renderLogo(raw []byte) ([]byte, string, error) {
 // nothing was set.
 func (a *Actor) CatalogData(ctx context.Context, name string) (c CatalogData, err error) {
 	err = a.do(ctx, Op{Action: policy.GetRepositoryCatalogData, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
-		return a.r.store.View(ctx, func(tx meta.Tx) error {
-			row, err := tx.Catalogs().Get(op.Repository.ID)
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			c = catalogData(op.Name, row)
+		c, err = a.r.CatalogOf(ctx, op.Repository)
+		return err
+	})
+	return c, err
+}
+
+// CatalogOf returns what the gallery shows of a repository, for handlers of the host's own.
+func (r *Registry) CatalogOf(ctx context.Context, repo meta.Repository) (c CatalogData, err error) {
+	err = r.store.View(ctx, func(tx meta.Tx) error {
+		row, err := tx.Catalogs().Get(repo.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
 			return err
-		})
+		}
+		aliases, err := tx.AliasesOf(repo.Account)
+		c = catalogData(primary(aliases)+"/"+repo.Name, row)
+		return err
 	})
 	return c, err
 }
@@ -194,15 +205,10 @@ func (a *Actor) PutCatalogData(ctx context.Context, name string, c CatalogData) 
 		if err != nil {
 			return err
 		}
-		var row meta.Catalog
-		err = a.r.update(ctx, op, func(tx meta.Tx) error {
-			if err := put(ctx, tx, op); err != nil {
-				return err
-			}
-			row, err = tx.Catalogs().Get(op.Repository.ID)
+		if err := a.r.update(ctx, op, func(tx meta.Tx) error { return put(ctx, tx, op) }); err != nil {
 			return err
-		})
-		c = catalogData(op.Name, row)
+		}
+		c, err = a.r.CatalogOf(ctx, op.Repository)
 		return err
 	})
 	return c, err

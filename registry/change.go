@@ -102,7 +102,7 @@ func (r *Registry) update(ctx context.Context, op *Op, fn func(tx meta.Tx) error
 
 // create puts the operation's repository.
 func (r *Registry) create(ctx context.Context, tx meta.Tx, op *Op, name string, v meta.Visibility) error {
-	if err := r.checkNewName(name); err != nil {
+	if err := r.CheckRepositoryName(name); err != nil {
 		return err
 	}
 	if err := r.countRepository(tx, op.account); err != nil {

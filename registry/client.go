@@ -20,6 +20,21 @@ func (r *Registry) Client(req *http.Request) Client {
 	return Client{r.remote(req), req.UserAgent(), !r.secure(req)}
 }
 
+// PublicURL returns scheme and host of the registry as clients know them: from the
+// configuration, or else from a request.
+func (r *Registry) PublicURL(req *http.Request) string {
+	switch {
+	case r.cfg.PublicURL != "":
+		return r.cfg.PublicURL
+	case req.TLS != nil:
+		return "https://" + req.Host
+	}
+	return "http://" + req.Host
+}
+
+// Host returns the host in references to the registry's images.
+func (r *Registry) Host(req *http.Request) string { return service(r.PublicURL(req)) }
+
 // secure reports whether a request came over TLS: to this process, or to the proxy before
 // it, of which the configured URL tells.
 func (r *Registry) secure(req *http.Request) bool {

@@ -26,17 +26,20 @@ type Image struct {
 	Size int64
 }
 
+// describePage is how many entries lists read at once of which each needs more to be asked.
+const describePage = 100
+
 // Images yields the images of a repository after a digest, by digest.
 func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) iter.Seq2[Image, error] {
 	return pages(after, func(after manifest.Digest) (list []Image, more bool, err error) {
 		err = a.do(ctx, Op{Action: policy.DescribeImages, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
-				rows, err := tx.Images(op.Repository.ID, after, MaxPage+1)
+				rows, err := tx.Images(op.Repository.ID, after, describePage+1)
 				if err != nil {
 					return err
 				}
-				if more = len(rows) > MaxPage; more {
-					rows = rows[:MaxPage]
+				if more = len(rows) > describePage; more {
+					rows = rows[:describePage]
 				}
 				for _, m := range rows {
 					img, err := describe(tx, m)
@@ -162,12 +165,12 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
 				repo := op.Repository.ID
 				for t, err := range tx.Tags().Scan(meta.Range[meta.TagKey]{
-					Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: MaxPage + 1,
+					Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: describePage + 1,
 				}) {
 					if err != nil {
 						return err
 					}
-					if more = len(list) == MaxPage; more {
+					if more = len(list) == describePage; more {
 						break
 					}
 					m, err := tx.Manifests().Get(meta.ManifestKey{Repository: repo, Digest: t.Digest})

@@ -91,6 +91,16 @@ func (a *Actor) PutLayerPart(ctx context.Context, name string, id meta.UploadID,
 	return last, err
 }
 
+// LayerReceived returns how many bytes of an upload have come.
+func (a *Actor) LayerReceived(ctx context.Context, name string, id meta.UploadID) (n int64, err error) {
+	err = a.do(ctx, Op{Action: policy.UploadLayerPart, Name: name, asks: true, uploadID: id}, func(ctx context.Context, op *Op) error {
+		u, err := a.r.upload(op)
+		n = u.Offset
+		return err
+	})
+	return n, err
+}
+
 // FinishLayer makes an upload a layer of the repository. The parts but the last must have
 // [MinLayerPart] bytes.
 func (a *Actor) FinishLayer(ctx context.Context, name string, id meta.UploadID, d manifest.Digest) error {

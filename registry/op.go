@@ -207,8 +207,14 @@ func (op *Op) target() meta.Repository {
 	if op.overall && op.Action == policy.DescribeRepositories {
 		name = "*" // any of them
 	}
+	if op.account == "" && !op.overall {
+		return meta.Repository{Account: noAccount, Name: name} // so that no evaluator takes it for anybody's own
+	}
 	return meta.Repository{Account: op.account, Name: name}
 }
+
+// noAccount is the account that an unknown alias belongs to.
+const noAccount meta.AccountID = "000000000000"
 
 // authorize refuses the operation unless the policy allows the action. Who may not pull is
 // told that there is nothing, whether there is or not; who may not push is told only about

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
@@ -21,10 +22,14 @@ const (
 	maxName = 205
 )
 
-// checkNewName accepts the name of a repository that is to be made.
-func (r *Registry) checkNewName(name string) error {
+// CheckRepositoryName accepts the name of a repository that is to be made, without its alias.
+// The error wraps [ErrNameInvalid].
+func (r *Registry) CheckRepositoryName(name string) error {
 	if r.cfg.WideNames {
-		return nil // the grammar has been checked
+		if err := manifest.CheckName(name); err != nil {
+			return says(ErrNameInvalid, "%s", err.Error())
+		}
+		return nil
 	}
 	if len(name) < minName || len(name) > maxName || !nameSyntax.MatchString(name) {
 		return says(ErrNameInvalid, "the name %q of a new repository must have %d to %d characters: parts of lower-case letters and digits, which single ., _ or - may separate, with / between the parts",
@@ -115,12 +120,12 @@ func (a *Actor) RepositoriesOf(ctx context.Context, account, after string) iter.
 		err = a.do(ctx, op, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
 				for repo, err := range tx.Repositories().Scan(meta.Range[meta.RepositoryKey]{
-					Prefix: meta.RepositoryKey{Account: op.account}, After: meta.RepositoryKey{Account: op.account, Name: after}, Limit: MaxPage + 1,
+					Prefix: meta.RepositoryKey{Account: op.account}, After: meta.RepositoryKey{Account: op.account, Name: after}, Limit: describePage + 1,
 				}) {
 					if err != nil {
 						return err
 					}
-					if len(list) == MaxPage {
+					if len(list) == describePage {
 						more = true
 						break
 					}
@@ -166,8 +171,8 @@ func (r *Registry) removeRepository(tx meta.Tx, repo meta.Repository) error {
 	return tx.Reviews().Put(meta.Review{Kind: meta.ReviewRepository, Repository: repo.ID, Due: time.Now().UTC()})
 }
 
-// URI returns where clients find a repository: host, primary alias and name. The host is
-// that of [Config.PublicURL], or else the one given.
+// URI returns where clients find a repository: host, primary alias and name. For the host
+// see [Registry.Host].
 func (r *Registry) URI(ctx context.Context, repo meta.Repository, host string) (string, error) {
 	alias, err := r.primaryAlias(ctx, repo.Account)
 	if err == nil && alias == "" {
@@ -175,9 +180,6 @@ func (r *Registry) URI(ctx context.Context, repo meta.Repository, host string) (
 	}
 	if err != nil {
 		return "", err
-	}
-	if r.cfg.PublicURL != "" {
-		host = service(r.cfg.PublicURL)
 	}
 	return host + "/" + alias + "/" + repo.Name, nil
 }

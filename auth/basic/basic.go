@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 )
@@ -31,12 +33,37 @@ func (f PasswordsFunc) Check(ctx context.Context, username, password string) (au
 
 // New returns the authenticator of requests with an Authorization header of type Basic.
 // The realm is shown by browsers and may be empty.
-func New(p Passwords, realm string) *Authenticator { return &Authenticator{p, realm} }
+func New(p Passwords, realm string) *Authenticator {
+	return &Authenticator{func(ctx context.Context, username, password string) (auth.Identity, error) {
+		who, err := p.Check(ctx, username, password)
+		return auth.Identity{Principal: who}, err
+	}, realm}
+}
+
+// NewKeys returns an authenticator for access keys as they are: the user name is the id of
+// the key, the password its secret. What it is had for ends with the key.
+func NewKeys(keys auth.AccessKeys, realm string) *Authenticator {
+	return &Authenticator{func(ctx context.Context, username, password string) (auth.Identity, error) {
+		k, err := keys.AccessKey(ctx, username)
+		if err != nil && !errors.Is(err, auth.ErrInvalidCredential) {
+			return auth.Identity{}, err
+		}
+		// the same for an unknown name as for a wrong password
+		got, want := sha256.Sum256([]byte(password)), sha256.Sum256([]byte(k.Secret))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || err != nil || k.Secret == "" || k.Session != "" {
+			return auth.Identity{}, auth.ErrInvalidCredential
+		}
+		if !k.Expires.IsZero() && time.Now().After(k.Expires) {
+			return auth.Identity{}, errors.Join(auth.ErrInvalidCredential, auth.ErrExpired)
+		}
+		return auth.Identity{Principal: k.Principal, AccessKey: k.ID, Expires: k.Expires}, nil
+	}, realm}
+}
 
 // Authenticator implements [auth.Authenticator] and [auth.Challenger].
 type Authenticator struct {
-	passwords Passwords
-	realm     string
+	check func(ctx context.Context, username, password string) (auth.Identity, error)
+	realm string
 }
 
 // maxLength bounds name and password together, in bytes, as an Authorization header is.
@@ -57,11 +84,11 @@ func (a *Authenticator) Authenticate(r *http.Request) (auth.Identity, error) {
 	if err != nil || !ok {
 		return auth.Identity{}, fmt.Errorf("%w: malformed Basic credentials", auth.ErrInvalidCredential)
 	}
-	p, err := a.passwords.Check(r.Context(), username, password)
+	id, err := a.check(r.Context(), username, password)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	return auth.Identity{Principal: p}, nil
+	return id, nil
 }
 
 // Challenge implements [auth.Challenger].

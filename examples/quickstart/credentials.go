@@ -16,10 +16,10 @@ import (
 	"strings"
 
 	"github.com/esplanade-registry/esplanade/auth"
-	"github.com/esplanade-registry/esplanade/auth/basic"
 )
 
-// account is an account with one access key.
+// account is an account with one access key, which may do everything in the account's
+// registry.
 type account struct {
 	AccountID       string `json:"accountId"` // 12 digits
 	Alias           string `json:"alias"`
@@ -35,13 +35,27 @@ type credentials struct {
 
 func (c credentials) all() []account { return append([]account{c.account}, c.Accounts...) }
 
-// passwords are the access keys, by their ids.
-func (c credentials) passwords() basic.Static {
-	s := basic.Static{}
+// keys are the access keys, by their ids.
+func (c credentials) keys() auth.StaticKeys {
+	s := auth.StaticKeys{}
 	for _, a := range c.all() {
-		s[a.AccessKeyID] = basic.Secret{Password: a.SecretAccessKey, Principal: auth.Principal{Account: a.AccountID, Name: a.AccessKeyID}}
+		s[a.AccessKeyID] = auth.AccessKey{ID: a.AccessKeyID, Secret: a.SecretAccessKey, Principal: auth.Principal{Account: a.AccountID, Name: auth.Root}}
 	}
 	return s
+}
+
+// awsProfiles is the credentials in the format of the AWS command line: the first account's
+// as the default profile, the others' by their aliases.
+func (c credentials) awsProfiles() string {
+	var s strings.Builder
+	for i, a := range c.all() {
+		profile := a.Alias
+		if i == 0 {
+			profile = "default"
+		}
+		fmt.Fprintf(&s, "[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n\n", profile, a.AccessKeyID, a.SecretAccessKey)
+	}
+	return s.String()
 }
 
 // loadCredentials reads the file, or makes it with random values and reports that.
@@ -87,17 +101,22 @@ func (c credentials) check(path string) error {
 	return nil
 }
 
-// writeCredentials writes the file whole or not at all, for the owner's eyes.
+// writeCredentials writes credentials.json.
 func writeCredentials(path string, c credentials) error {
 	raw, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
 	}
+	return writeSecret(path, append(raw, '\n'))
+}
+
+// writeSecret writes a file whole or not at all, for the owner's eyes.
+func writeSecret(path string, raw []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "credentials") // its mode is 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(raw, '\n'))
+	_, err = f.Write(raw)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)

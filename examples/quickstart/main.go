@@ -5,11 +5,14 @@
 //
 // At first start it makes an account with an alias and an access key, and prints how to log
 // in, push and pull. Whoever has the key pushes to repositories under the alias, which are
-// created by pushing; anyone pulls.
+// created by pushing; anyone pulls. The same address answers the API of Amazon ECR Public, for
+// the AWS command line and SDKs, with the same access keys and for any region. Aliases that
+// are asked for are given at once.
 //
 // The folder holds
 //
 //	credentials.json   the accounts; edit it while the server is stopped
+//	aws-credentials    the same for the AWS command line, written anew at each start
 //	meta.db            the metadata, an SQLite database
 //	blobs/             the bytes
 //	lock               held by the server that runs
@@ -56,7 +59,10 @@ import (
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/auth/basic"
 	"github.com/esplanade-registry/esplanade/auth/token"
+	"github.com/esplanade-registry/esplanade/policy"
+	"github.com/esplanade-registry/esplanade/policy/iam"
 	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
 )
@@ -148,12 +154,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		logger.Info("removed half-written files of an earlier run", "files", n)
 	}
 
-	tokens := token.New(registry.SigningKeys(store))
+	if err := writeSecret(filepath.Join(o.data, "aws-credentials"), []byte(creds.awsProfiles())); err != nil {
+		return err
+	}
+	tokens, keys := token.New(registry.SigningKeys(store)), creds.keys()
 	reg, err := registry.New(registry.Config{
 		Store: store, Bucket: bucket, Issuer: tokens, Verifier: tokens,
-		Authenticators: []auth.Authenticator{basic.New(creds.passwords(), "esplanade")},
-		PublicURL:      o.publicURL, ManifestCache: o.cache, CreateOnPush: true, Logger: logger,
+		Authenticators: []auth.Authenticator{basic.NewKeys(keys, "esplanade")}, AccessKeys: keys,
+		Evaluators: []policy.Evaluator{policy.Public{}, iam.New(nil, registry.Policies{Store: store})},
+		PublicURL:  o.publicURL, ManifestCache: o.cache, CreateOnPush: true, Logger: logger,
+		AliasDecider: registry.Always{}, Quotas: registry.Quotas{TagsPerImage: -1},
 	})
+	if err != nil {
+		return err
+	}
+	control, err := ecrpublic.New(ecrpublic.Config{Registry: reg, Keys: keys, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -162,7 +177,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	return serve(ctx, o, reg, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
+	return serve(ctx, o, reg, control, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
 }
 
 // makeFolder makes a folder and those above it, each to stay after a power cut.
@@ -192,13 +207,13 @@ func makeFolder(dir string) error {
 }
 
 // serve answers until ctx ends, and returns when all that runs has finished.
-func serve(ctx context.Context, o options, reg *registry.Registry, logger *slog.Logger, ready func(net.Addr)) error {
+func serve(ctx context.Context, o options, reg *registry.Registry, control http.Handler, logger *slog.Logger, ready func(net.Addr)) error {
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
-		Handler:           handler(reg),
+		Handler:           handler(reg, control),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -239,11 +254,13 @@ func serve(ctx context.Context, o options, reg *registry.Registry, logger *slog.
 
 // handler passes the registry what is the registry's. A ServeMux would answer odd paths with
 // redirects of its own, where clients expect the errors of the protocol.
-func handler(reg *registry.Registry) http.Handler {
+func handler(reg, control http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
 		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token":
 			reg.ServeHTTP(w, r)
+		case p == "/" && r.Method == http.MethodPost, strings.HasPrefix(p, registry.LogoPath):
+			control.ServeHTTP(w, r)
 		case p == "/":
 			fmt.Fprintln(w, "This is a container registry. Pull with docker pull "+r.Host+"/ALIAS/REPOSITORY:TAG")
 		default:
@@ -254,6 +271,10 @@ func handler(reg *registry.Registry) http.Handler {
 
 // greet says what a person needs to begin.
 func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
+	credentialsFile, err := filepath.Abs(filepath.Join(o.data, "aws-credentials"))
+	if err != nil {
+		credentialsFile = filepath.Join(o.data, "aws-credentials")
+	}
 	scheme, host := "http://", addr.String()
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		host = fmt.Sprintf("localhost:%d", tcp.Port)
@@ -274,5 +295,9 @@ func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
 	image := host + "/" + a.Alias + "/hello:latest"
 	text += fmt.Sprintf("Log in, push and pull:\n\n  docker login -u %s %s\n  docker tag IMAGE %s\n  docker push %s\n  docker pull %s\n\n",
 		a.AccessKeyID, host, image, image, image)
+	aws := "aws ecr-public %s --endpoint-url " + address + " --region us-east-1"
+	text += fmt.Sprintf("Or as with Amazon ECR Public, with the AWS command line:\n\n  export AWS_SHARED_CREDENTIALS_FILE=%s\n  "+
+		aws+" | docker login -u AWS --password-stdin %s\n  "+aws+"\n\n",
+		credentialsFile, "get-login-password", host, "create-repository --repository-name hat-cat-generator")
 	io.WriteString(w, text) //nolint:errcheck // nobody reads it
 }

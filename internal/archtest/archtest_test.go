@@ -32,11 +32,14 @@ storage/meta/memmeta:      manifest storage/meta
 storage/meta/sqlmeta:      manifest storage/meta
 auth/basic:                auth
 auth/token:                auth
+auth/sigv4:                auth
 registry/event:            manifest
 registry:                  auth manifest policy registry/event storage storage/meta
+registry/accounts:         auth policy/iam storage/meta
+registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
-examples/quickstart:       auth auth/basic auth/token registry storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic storage/gocloud storage/meta/sqlmeta
 internal/archtest:
 internal/check:
 internal/conformance:
@@ -68,6 +71,7 @@ const modules = `
 manifest:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/go-digest github.com/opencontainers/image-spec
 auth/token:             github.com/go-jose/go-jose/v4 github.com/hashicorp/golang-lru/v2
 policy/iam:             github.com/hashicorp/golang-lru/v2
+auth/sigv4:             github.com/aws/aws-sdk-go-v2
 storage/gocloud:        gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree

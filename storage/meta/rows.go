@@ -125,7 +125,7 @@ type Catalog struct {
 	LogoType         string // its media type
 	LogoDigest       manifest.Digest
 	LogoSize         int64 // in bytes
-	Certified        bool // by the operator
+	Certified        bool  // by the operator
 }
 
 // ResourceTagKey is the primary key of a resource tag.
