@@ -233,13 +233,11 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 		return &challengeError{insufficient: op.Identity.Scope != nil}
 	}
 	if !op.covers(action, target) {
-		// A pull is refused as one of nothing at all, unless a new token would help.
-		if pull {
-			if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, target); err != nil {
-				return err
-			}
+		// A challenge asks for a new token: only where one would help.
+		if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, target); err != nil {
+			return err
 		}
-		if !pull || d.Effect == policy.Allow {
+		if d.Effect == policy.Allow {
 			return &challengeError{insufficient: true}
 		}
 	}

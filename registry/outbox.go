@@ -18,10 +18,12 @@ const (
 	outboxPoll = 5 * time.Second  // for events of other nodes
 	minRetry   = time.Second      // after the first failure of a delivery; doubled each time
 	maxRetry   = 10 * time.Minute //
+	aliasPoll  = time.Minute      // for aliases that are not decided
 )
 
-// Run delivers events to the sinks of the configuration until ctx ends, and returns nil
-// then. A sink that the store does not know yet gets the events from now on.
+// Run delivers events to the sinks of the configuration, and asks the decider of aliases
+// about those that are pending, until ctx ends, and returns nil then. A sink that the store
+// does not know yet gets the events from now on.
 func (r *Registry) Run(ctx context.Context) error {
 	err := r.store.Update(ctx, func(tx meta.Tx) error {
 		for name := range r.cfg.Sinks {
@@ -53,11 +55,17 @@ func (r *Registry) Run(ctx context.Context) error {
 		woken = append(woken, d.wake)
 		wg.Go(func() { d.run(ctx) })
 	}
+	tick := time.NewTicker(aliasPoll)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			wg.Wait()
 			return nil
+		case <-tick.C:
+			if err := r.decidePending(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Logger.WarnContext(ctx, "aliases could not be decided", "error", err)
+			}
 		case <-r.wake:
 			for _, w := range woken {
 				select {

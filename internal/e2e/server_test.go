@@ -36,8 +36,16 @@ var greeting = regexp.MustCompile(`The registry is at http://([^\s,]+),`)
 // end it must stop cleanly, without having met an error of its own.
 func startServer(t *testing.T) string {
 	t.Helper()
+	host, _ := startServerIn(t)
+	return host
+}
+
+// startServerIn is startServer that also returns the folder of the server.
+func startServerIn(t *testing.T) (host, data string) {
+	t.Helper()
 	s := newShell(t)
-	program, data := s.path("quickstart"), s.path("data")
+	program := s.path("quickstart")
+	data = s.path("data")
 	build := append(append([]string{"build"}, raceFlag()...), "-o", program, "github.com/esplanade-registry/esplanade/examples/quickstart")
 	if out, err := exec.CommandContext(t.Context(), "go", build...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -52,10 +60,7 @@ func startServer(t *testing.T) string {
 	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "credentials.json"), raw, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	var (
-		host string
-		d    *daemon
-	)
+	var d *daemon
 	t.Cleanup(func() { // after it has stopped
 		if d == nil {
 			return
@@ -74,7 +79,7 @@ func startServer(t *testing.T) string {
 		host = m[1]
 		return nil
 	}, program, "-addr", "127.0.0.1:0", "-data", data)
-	return host
+	return host, data
 }
 
 // raceFlag is for a server that looks for data races if the test does. One that finds some

@@ -35,6 +35,9 @@ var works = result{}
 func refused(words string) result { return result{refusal: words} }
 func blank(why string) result     { return result{blank: why} }
 
+// cure is what people are told who take another account's alias for their own.
+const cure = "repositories of your own are named strangers/REPOSITORY"
+
 // enough is why only docker, ctr and crane push 1 GiB: they stand for the ways there are.
 const enough = "docker does in a PATCH without a length, crane in one with a length, ctr in a PUT; no client has another way"
 
@@ -56,7 +59,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   blank("docker deletes nothing from registries"),
 		refusedPassword:  refused("unauthorized: the credentials are not valid"),
 		refusedNobody:    refused("denied: requested access to the resource is denied"),
-		refusedElsewhere: refused("denied: requested access to the resource is denied"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        works,
 	},
 	"ctr": {
@@ -75,7 +78,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   blank("ctr deletes nothing from registries"),
 		refusedPassword:  refused("401 Unauthorized"),
 		refusedNobody:    refused("insufficient_scope: authorization failed"),
-		refusedElsewhere: refused("insufficient_scope: authorization failed"),
+		refusedElsewhere: refused("403 Forbidden"),
 		pushLarge:        works,
 	},
 	"podman": {
@@ -94,7 +97,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   blank("podman deletes nothing from registries"),
 		refusedPassword:  refused("invalid username/password"),
 		refusedNobody:    refused("denied: requested access to the resource is denied"),
-		refusedElsewhere: refused("denied: requested access to the resource is denied"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank(enough),
 	},
 	"buildah": {
@@ -113,7 +116,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   blank("buildah deletes nothing from registries"),
 		refusedPassword:  refused("invalid username/password"),
 		refusedNobody:    refused("denied: requested access to the resource is denied"),
-		refusedElsewhere: refused("denied: requested access to the resource is denied"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank(enough),
 	},
 	"skopeo": {
@@ -132,7 +135,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   works,
 		refusedPassword:  refused("invalid username/password"),
 		refusedNobody:    refused("denied: requested access to the resource is denied"),
-		refusedElsewhere: refused("denied: requested access to the resource is denied"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank(enough),
 	},
 	"crane": {
@@ -151,7 +154,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   works,
 		refusedPassword:  refused("UNAUTHORIZED: the credentials are not valid"), // by a push: logging in asks nobody
 		refusedNobody:    refused("UNAUTHORIZED: authentication required"),
-		refusedElsewhere: refused("UNAUTHORIZED: authentication required"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        works,
 	},
 	"regctl": {
@@ -170,7 +173,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   works,
 		refusedPassword:  refused("unauthorized"),
 		refusedNobody:    refused("unauthorized"),
-		refusedElsewhere: refused("unauthorized"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank(enough),
 	},
 	"helm": {
@@ -189,7 +192,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   blank("helm deletes nothing from registries"),
 		refusedPassword:  refused("unauthorized: the credentials are not valid"),
 		refusedNobody:    refused("unauthorized: authentication required"),
-		refusedElsewhere: refused("unauthorized: authentication required"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank("a chart is at most a few MiB"),
 	},
 	"oras-go": {
@@ -208,7 +211,7 @@ var table = map[string]map[action]result{
 		deleteManifest:   works,
 		refusedPassword:  refused("unauthorized: the credentials are not valid"),
 		refusedNobody:    refused("unauthorized: authentication required"),
-		refusedElsewhere: refused("unauthorized: authentication required"),
+		refusedElsewhere: refused(cure),
 		pushLarge:        blank(enough),
 	},
 }
