@@ -7,19 +7,23 @@
 //   - registry composes the handler. Start with registry.New and its Config; the same
 //     operations in Go are methods of registry.Actor.
 //   - registry/registrytest gives unit tests a registry in memory.
+//   - registry/ecrpublic is the control plane that AWS's command line, SDKs and Terraform
+//     speak, as Amazon ECR Public has it.
+//   - registry/accounts keeps users, their access keys and identity policies, for hosts that
+//     have no user database of their own.
 //   - registry/event has the events that a registry tells its sinks.
 //   - storage owns bytes. storage/gocloud makes a Bucket of any bucket that
 //     gocloud.dev/blob opens; storage/storagetest is the suite for drivers.
 //   - storage/meta owns truth: who has which repositories, manifests, tags and blobs.
 //     storage/meta/memmeta keeps it in memory, storage/meta/sqlmeta in SQLite.
 //   - auth owns who asks: auth/basic knows passwords, auth/token issues and verifies
-//     tokens.
-//   - policy owns whether they may.
+//     tokens, auth/sigv4 verifies the signatures of AWS's tools.
+//   - policy owns whether they may; policy/iam reads policies in the JSON language of IAM.
 //   - manifest owns names, digests, references, media types and the validation of
 //     manifests.
 //   - gallery will own the public site.
 //   - examples has programs to run: examples/quickstart is a whole server in one command,
-//     examples/embed the shortest host.
+//     examples/embed the shortest host, examples/cedar one with policies in Cedar.
 //
 // # Compatibility
 //

@@ -21,26 +21,11 @@ func (c *call) next(q url.Values) {
 }
 
 func (c *call) getTags() error {
-	n, err := c.number("n")
-	if err != nil {
-		return err
-	}
-	last := c.req.URL.Query().Get("last")
-	return c.do(func(ctx context.Context) error {
-		names, more, err := c.r.tags(ctx, &c.op, last, page(n))
-		if err != nil {
-			return err
-		}
-		if names == nil {
-			names = []string{}
-		}
-		if more {
-			c.next(url.Values{"n": {strconv.Itoa(page(n))}, "last": {names[len(names)-1]}})
-		}
-		return c.json(http.StatusOK, "application/json", struct {
+	return c.list(c.r.tags, func(names []string) any {
+		return struct {
 			Name string   `json:"name"`
 			Tags []string `json:"tags"`
-		}{c.route.name, names})
+		}{c.route.name, names}
 	})
 }
 
@@ -48,13 +33,22 @@ func (c *call) getCatalog() error {
 	if !c.r.cfg.Catalog {
 		return says(ErrUnsupported, "this registry does not list its repositories")
 	}
+	return c.list(c.r.repositories, func(names []string) any {
+		return struct {
+			Repositories []string `json:"repositories"`
+		}{names}
+	})
+}
+
+// list answers with a page of names.
+func (c *call) list(read func(ctx context.Context, op *Op, after string, n int) ([]string, bool, error), body func([]string) any) error {
 	n, err := c.number("n")
 	if err != nil {
 		return err
 	}
 	last := c.req.URL.Query().Get("last")
 	return c.do(func(ctx context.Context) error {
-		names, more, err := c.r.repositories(ctx, &c.op, last, page(n))
+		names, more, err := read(ctx, &c.op, last, page(n))
 		if err != nil {
 			return err
 		}
@@ -64,9 +58,7 @@ func (c *call) getCatalog() error {
 		if more {
 			c.next(url.Values{"n": {strconv.Itoa(page(n))}, "last": {names[len(names)-1]}})
 		}
-		return c.json(http.StatusOK, "application/json", struct {
-			Repositories []string `json:"repositories"`
-		}{names})
+		return c.json(http.StatusOK, "application/json", body(names))
 	})
 }
 

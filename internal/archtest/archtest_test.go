@@ -38,6 +38,7 @@ registry:                  auth manifest policy registry/event storage storage/m
 registry/accounts:         auth policy/iam storage/meta
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
+examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic storage/gocloud storage/meta/sqlmeta
 internal/archtest:
@@ -79,6 +80,7 @@ storage/meta/metatest:  github.com/google/go-cmp
 storage/meta/sqlmeta:   modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
+examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev
 examples/quickstart:    github.com/gofrs/flock gocloud.dev
 `

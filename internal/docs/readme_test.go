@@ -31,6 +31,21 @@ var _ = mount
 
 func main() {}
 `, ""},
+	"func control": {`package main
+
+import (
+	"net/http"
+
+	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/accounts"
+	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+var _ = control
+
+func main() {}
+`, ""},
 	"registrytest.New": {`package main
 
 import (
