@@ -6,7 +6,8 @@
 // The database is in write-ahead mode. An Update returns once its commit has been synced
 // to disk; one that is [meta.Relaxed] once the operating system has it. Updates that come
 // at the same time share a commit, up to 64 of them, so that what a sync costs is shared
-// too.
+// too. If a sync fails, nothing is written any more until the file is opened again: what the
+// system could not write it may have forgotten.
 //
 // # Backup
 //

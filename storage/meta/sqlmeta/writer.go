@@ -8,6 +8,9 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
@@ -20,6 +23,10 @@ type writer struct {
 	turn  chan struct{} // holds one element while somebody writes
 	conn  *conn
 	full  bool // whether commits are synced at present
+	// stopped is why nothing is written any more: a sync of the log failed, after which the
+	// system may have forgotten what it could not write, and a later sync that succeeds says
+	// nothing of it (the "fsyncgate" of 2018). What is in the log is read again on opening.
+	stopped error
 	mu    sync.Mutex
 	queue []*job
 }
@@ -101,6 +108,9 @@ var errRetry = errors.New("sqlmeta: transaction rolled back")
 // transaction runs jobs in one transaction. With one job, its error is returned; with more,
 // the error of one that wrote nothing is the job's own and does not hold up the others.
 func (w *writer) transaction(jobs []*job) (err error) {
+	if w.stopped != nil {
+		return fmt.Errorf("sqlmeta: the store must be opened again, because an earlier commit failed: %w", w.stopped)
+	}
 	full := false
 	for _, j := range jobs {
 		full = full || !j.relaxed
@@ -136,7 +146,11 @@ func (w *writer) transaction(jobs []*job) (err error) {
 			return errRetry
 		}
 	}
-	return w.conn.exec("commit", "COMMIT")
+	err = w.conn.exec("commit", "COMMIT")
+	if e, ok := errors.AsType[*sqlite.Error](err); ok && e.Code() == sqlite3.SQLITE_IOERR_FSYNC {
+		w.stopped = err
+	}
+	return err
 }
 
 // protect turns a panic into an error, because fn may run on the goroutine of another
