@@ -104,18 +104,24 @@ func find(tx meta.Tx, repo meta.RepositoryID, ref manifest.Reference) (meta.Mani
 // errOtherDigest is found where a tag does not point to the digest that goes with it.
 var errOtherDigest = fmt.Errorf("the tag points to another digest: %w", fs.ErrNotExist)
 
-// describe puts together what lists show of a manifest.
+// describe puts together what lists show of a manifest, with its tags.
 func describe(tx meta.Tx, m meta.Manifest) (Image, error) {
-	img := Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
-	if img.ArtifactType == "" {
-		img.ArtifactType = m.ArtifactType
-	}
-	tags, err := tx.TagsOf(m.Repository, m.Digest)
+	img, err := summarize(tx, m)
 	if err != nil {
 		return img, err
 	}
+	tags, err := tx.TagsOf(m.Repository, m.Digest)
 	for _, t := range tags {
 		img.Tags = append(img.Tags, t.Name)
+	}
+	return img, err
+}
+
+// summarize is describe without the tags.
+func summarize(tx meta.Tx, m meta.Manifest) (img Image, err error) {
+	img = Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
+	if img.ArtifactType == "" {
+		img.ArtifactType = m.ArtifactType
 	}
 	if manifest.IsIndex(m.MediaType) {
 		img.Size, err = indexSize(tx, m, 0)
@@ -155,7 +161,7 @@ func indexSize(tx meta.Tx, m meta.Manifest, depth int) (size int64, err error) {
 type ImageTag struct {
 	Name  string
 	Moved time.Time // when it was made, or last pointed to another image
-	Image Image
+	Image Image // without its Tags
 }
 
 // ImageTags yields the tags of a repository after a name, by name, with their images.
@@ -163,7 +169,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 	return pages(after, func(after string) (list []ImageTag, more bool, err error) {
 		err = a.do(ctx, Op{Action: policy.DescribeImageTags, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
-				repo := op.Repository.ID
+				repo, images := op.Repository.ID, map[manifest.Digest]Image{}
 				for t, err := range tx.Tags().Scan(meta.Range[meta.TagKey]{
 					Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: describePage + 1,
 				}) {
@@ -173,13 +179,16 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 					if more = len(list) == describePage; more {
 						break
 					}
-					m, err := tx.Manifests().Get(meta.ManifestKey{Repository: repo, Digest: t.Digest})
-					if err != nil {
-						return err
-					}
-					img, err := describe(tx, m)
-					if err != nil {
-						return err
+					img, ok := images[t.Digest]
+					if !ok {
+						m, err := tx.Manifests().Get(meta.ManifestKey{Repository: repo, Digest: t.Digest})
+						if err != nil {
+							return err
+						}
+						if img, err = summarize(tx, m); err != nil {
+							return err
+						}
+						images[t.Digest] = img
 					}
 					list = append(list, ImageTag{t.Name, t.Moved, img})
 				}
