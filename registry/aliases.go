@@ -80,7 +80,18 @@ func (r *Registry) activate(tx meta.Tx, account meta.AccountID, name meta.AliasN
 		}
 	}
 	r.caches.forgetAlias(tx, name)
-	return tx.Aliases().Put(a)
+	if err := tx.Aliases().Put(a); err != nil {
+		return err
+	}
+	req, err := tx.AliasRequests().Get(meta.AliasRequestKey{Account: account, Alias: name})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	req.Status, req.Reason, req.Decided = meta.AliasActive, "", time.Now().UTC()
+	return tx.AliasRequests().Put(req)
 }
 
 // free refuses an alias that another account has or has given up not long ago, or that
@@ -274,17 +285,15 @@ func (r *Registry) settle(ctx context.Context, op *Op, req meta.AliasRequest, d 
 		req = now
 		req.Status, req.Reason, req.Decided = d.Status, d.Reason, time.Now().UTC()
 		if d.Status == meta.AliasActive {
-			switch err := r.activate(tx, req.Account, req.Alias, false); {
-			case errors.Is(err, ErrAliasTaken):
-				taken = err
-				req.Status, req.Reason = meta.AliasRejected, "the alias is not free"
-			case err != nil:
-				return err
-			default:
-				if err := r.changeRegistry(ctx, tx, op); err != nil {
-					return err
-				}
+			err := r.activate(tx, req.Account, req.Alias, false)
+			if err == nil {
+				return r.changeRegistry(ctx, tx, op)
 			}
+			if !errors.Is(err, ErrAliasTaken) {
+				return err
+			}
+			taken = err
+			req.Status, req.Reason = meta.AliasRejected, "the alias is not free"
 		}
 		return tx.AliasRequests().Put(req)
 	})

@@ -161,7 +161,7 @@ func indexSize(tx meta.Tx, m meta.Manifest, depth int) (size int64, err error) {
 type ImageTag struct {
 	Name  string
 	Moved time.Time // when it was made, or last pointed to another image
-	Image Image // without its Tags
+	Image Image     // without its Tags
 }
 
 // ImageTags yields the tags of a repository after a name, by name, with their images.

@@ -244,8 +244,13 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 	if pull {
 		return nameUnknown(op.Name)
 	}
+	reason := d.Reason
+	if !op.overall && string(target.Account) != op.Identity.Account && target.Visibility != meta.Public {
+		// what a policy of another account says would tell that there is a repository
+		reason = fmt.Sprintf("no resource-based policy allows the %s action", action)
+	}
 	return says(ErrDenied, "User: %s is not authorized to perform: %s on resource: %s because %s%s",
-		op.Identity.ARN(), action, op.resourceARN(), d.Reason, r.advise(ctx, op, action))
+		op.Identity.ARN(), action, op.resourceARN(), reason, r.advise(ctx, op, action))
 }
 
 // resourceARN names what the operation is about, as far as its caller knows it: an account

@@ -16,12 +16,12 @@ const (
 	maxAlias = 50
 )
 
-// lookAlikes are letters and groups of them that are taken for others, in the order in
-// which they are replaced.
-var lookAlikes = strings.NewReplacer("rn", "m", "vv", "w", "cl", "d", "0", "o", "1", "l", "i", "l", "5", "s", "2", "z", "8", "b", "_", "-", ".", "-")
+// lookAlikes are characters and what they are taken for. A letter that two others make up
+// is replaced by those, so that there is one way to read a name.
+var lookAlikes = strings.NewReplacer("m", "rn", "w", "vv", "d", "cl", "0", "o", "1", "l", "i", "l", "5", "s", "2", "z", "8", "b", "_", "-", ".", "-")
 
 // skeleton returns what all names that look like s have in common. Runs of separators
-// count as one.
+// count as one. A skeleton is its own.
 func skeleton(s string) string {
 	s = lookAlikes.Replace(s)
 	for strings.Contains(s, "--") {
