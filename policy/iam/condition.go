@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -73,16 +74,13 @@ var operators = func() map[string]operator {
 // text compares text, with wildcards or not.
 func text(wildcards, fold bool) func(string, bool) (operand, error) {
 	return func(s string, variables bool) (operand, error) {
-		if fold {
-			s = strings.ToLower(s)
-		}
 		p, err := compile(s, wildcards, variables)
 		return func(f *facts, value string) (bool, bool) {
 			if !fold {
 				return p.match(f, value)
 			}
 			if p.plain {
-				return p.literal == strings.ToLower(value), true
+				return strings.ToLower(p.literal) == strings.ToLower(value), true
 			}
 			runes, defined := p.expand(f)
 			return defined && glob([]rune(strings.ToLower(string(runes))), strings.ToLower(value)), defined
@@ -109,12 +107,15 @@ func arn(s string, variables bool) (operand, error) {
 		if len(list) != 6 {
 			return false, true
 		}
+		all := true
 		for i, p := range parts {
-			if ok, defined := p.match(f, list[i]); !ok {
-				return false, defined
+			ok, defined := p.match(f, list[i])
+			if !defined {
+				return false, false
 			}
+			all = all && ok
 		}
-		return true, true
+		return all, true
 	}, nil
 }
 
@@ -171,8 +172,10 @@ func boolean(s string, _ bool) (operand, error) {
 // maxNumber keeps numbers such as 1e999999999 from being computed.
 const maxNumber = 64
 
+var numberSyntax = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
+
 func parseNumber(s string) (*big.Rat, bool) {
-	if len(s) > maxNumber || strings.ContainsAny(s, "eEpPxX/_") {
+	if len(s) > maxNumber || !numberSyntax.MatchString(s) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(s)
@@ -341,13 +344,16 @@ func (c *condition) holds(f *facts, deny bool) bool {
 // test compares one value with all operands. A negated operator with a variable that has
 // no value is taken the safe way.
 func (c *condition) test(f *facts, value string, deny bool) bool {
-	matched := false
+	unknown := false
 	for _, operand := range c.operands {
 		ok, defined := operand(f, value)
-		if !defined && c.op.negate {
-			return deny
+		if ok {
+			return !c.op.negate
 		}
-		matched = matched || ok
+		unknown = unknown || !defined
 	}
-	return matched != c.op.negate
+	if unknown && c.op.negate {
+		return deny
+	}
+	return c.op.negate
 }

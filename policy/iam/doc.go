@@ -22,7 +22,7 @@
 // aws:SourceIp, aws:SecureTransport, aws:CurrentTime, aws:EpochTime, aws:UserAgent,
 // aws:PrincipalArn, aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalTag/KEY,
 // aws:username, aws:RequestTag/KEY, aws:TagKeys, aws:ResourceAccount, aws:ResourceTag/KEY and
-// ecr-public:ResourceTag/KEY. Other keys may be named and have no value.
+// ecr-public:ResourceTag/KEY. Of aws:UserAgent the first 1,024 bytes count. Other keys may be named and have no value.
 //
 // # Decisions
 //

@@ -72,8 +72,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, req *policy.Request) (policy.D
 	if f.now.IsZero() {
 		f.now = time.Now()
 	}
-	f.principal = func() (map[string]string, error) { return e.identityTags(ctx, req.Principal) }
-	f.resource = func() (map[string]string, error) {
+	f.principal.fetch = func() (map[string]string, error) { return e.identityTags(ctx, req.Principal) }
+	f.resource.fetch = func() (map[string]string, error) {
 		if req.Resource.ID == 0 {
 			return nil, nil
 		}
@@ -86,9 +86,6 @@ func (e *Evaluator) Evaluate(ctx context.Context, req *policy.Request) (policy.D
 	resource, err := e.repository(ctx, f)
 	if err != nil || resource.Effect == policy.Deny {
 		return resource, err
-	}
-	if f.err != nil {
-		return policy.Decision{}, f.err
 	}
 	same := req.Resource.Account == "" || req.Resource.Account == req.Principal.Account
 	switch {
@@ -162,11 +159,14 @@ func (e *Evaluator) decide(f *facts, kind Kind, text, where string) (policy.Deci
 		e.parsed.Add(source{kind, text}, p)
 	}
 	v := p.decide(f)
+	if f.err != nil {
+		return policy.Decision{}, f.err
+	}
 	switch v.effect {
 	case policy.Deny:
-		return policy.Decision{Effect: policy.Deny, Reason: "with an explicit deny in " + v.by + " of a " + where}, f.err
+		return policy.Decision{Effect: policy.Deny, Reason: "with an explicit deny in " + v.by + " of the " + where}, nil
 	case policy.Allow:
-		return policy.Decision{Effect: policy.Allow, Reason: v.by + " of the " + where}, f.err
+		return policy.Decision{Effect: policy.Allow, Reason: v.by + " of the " + where}, nil
 	}
-	return policy.Decision{}, f.err
+	return policy.Decision{}, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/esplanade-registry/esplanade/policy"
 )
 
-var keySyntax = regexp.MustCompile(`^[A-Za-z0-9-]+:[A-Za-z0-9-]+(/[^{}$,']+)?$`)
+var keySyntax = regexp.MustCompile(`^[A-Za-z0-9.-]+:[A-Za-z0-9:._-]+(/[^{}$,']+)?$`)
 
 // parseKey reads the name of a condition key. Case does not count in it; that of a tag's
 // name is kept, for where two tags differ in nothing else.
@@ -26,13 +26,17 @@ func parseKey(s string) (string, bool) {
 	return name, true
 }
 
+// maxUserAgent is how many bytes of a client's name are compared: it is as long as the
+// client likes, and comparing costs its length times that of the pattern.
+const maxUserAgent = 1024
+
 // facts is what conditions and variables are asked about: a request and the tags of those
 // that take part in it, which are fetched if they are needed.
 type facts struct {
 	req       *policy.Request
 	now       time.Time
-	principal func() (map[string]string, error)
-	resource  func() (map[string]string, error)
+	principal tags
+	resource  tags
 	arn       string // of the resource
 	err       error  // of fetching; it spoils the decision
 }
@@ -45,11 +49,11 @@ func (f *facts) values(key string) ([]string, bool) {
 	if name, tag, ok := strings.Cut(key, "/"); ok {
 		switch name {
 		case "aws:principaltag":
-			return tagged(f.tags(f.principal), tag)
+			return tagged(f.tags(&f.principal), tag)
 		case "aws:requesttag":
 			return tagged(f.req.RequestTags, tag)
 		case "aws:resourcetag", "ecr-public:resourcetag":
-			return tagged(f.tags(f.resource), tag)
+			return tagged(f.tags(&f.resource), tag)
 		}
 		return nil, false
 	}
@@ -66,7 +70,7 @@ func (f *facts) values(key string) ([]string, bool) {
 	case "aws:epochtime":
 		return one(strconv.FormatInt(f.now.Unix(), 10))
 	case "aws:useragent":
-		return one(f.req.UserAgent)
+		return one(f.req.UserAgent[:min(len(f.req.UserAgent), maxUserAgent)])
 	case "aws:principalarn":
 		return one(principalArn(p))
 	case "aws:principalaccount":
@@ -100,15 +104,23 @@ func principalType(p auth.Principal) string {
 	return "User"
 }
 
-func (f *facts) tags(fetch func() (map[string]string, error)) map[string]string {
-	if fetch == nil {
-		return nil
+// tags fetches tags, once for a decision.
+func (f *facts) tags(t *tags) map[string]string {
+	if t.fetch != nil && !t.known {
+		var err error
+		if t.list, err = t.fetch(); err != nil {
+			f.err = err
+		}
+		t.known = true
 	}
-	tags, err := fetch()
-	if err != nil {
-		f.err = err
-	}
-	return tags
+	return t.list
+}
+
+// tags is those of a principal or a repository, and how to get them.
+type tags struct {
+	fetch func() (map[string]string, error)
+	known bool
+	list  map[string]string
 }
 
 // tagged finds a tag by its name, or else the first one that differs in case alone.

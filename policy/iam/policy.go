@@ -152,6 +152,9 @@ func (p *Policy) add(kind Kind, place int, v any, variables bool) (sid string, e
 	has := map[string]any{}
 	for _, m := range o {
 		has[m.name] = m.value
+	}
+	sid, _ = has["Sid"].(string)
+	for _, m := range o {
 		switch m.name {
 		case "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition":
 		default:
@@ -160,7 +163,7 @@ func (p *Policy) add(kind Kind, place int, v any, variables bool) (sid string, e
 	}
 	s := statement{name: fmt.Sprintf("statement %d", place)}
 	if v, ok := has["Sid"]; ok {
-		if sid, ok = v.(string); !ok {
+		if _, ok := v.(string); !ok {
 			return "", &fieldError{"Sid", "is not text"}
 		}
 		if kind == Identity && !sidSyntax.MatchString(sid) {
@@ -347,7 +350,15 @@ func (s *statement) matches(f *facts) bool {
 	if !known {
 		matched = s.hasAction(f.req.Action)
 	}
-	if !matched || s.principals != nil && s.principals.has(f.req.Principal) == s.notPrincipals {
+	switch {
+	case !matched:
+		return false
+	case s.principals == nil:
+	case s.deny && s.notPrincipals:
+		if s.principals.spares(f.req.Principal) {
+			return false
+		}
+	case s.principals.has(f.req.Principal) == s.notPrincipals:
 		return false
 	}
 	if s.resources != nil && !s.hasResource(f) {
@@ -362,14 +373,16 @@ func (s *statement) matches(f *facts) bool {
 }
 
 func (s *statement) hasResource(f *facts) bool {
+	unknown := false
 	for _, p := range s.resources {
 		ok, defined := p.match(f, f.arn)
-		if !defined && s.notResources {
-			return s.deny
-		}
 		if ok {
 			return !s.notResources
 		}
+		unknown = unknown || !defined
+	}
+	if unknown && s.notResources {
+		return s.deny
 	}
 	return s.notResources
 }

@@ -15,9 +15,12 @@ type principals struct {
 	arns     map[string]bool
 }
 
+// names is what IAM lets names and their paths be of.
+const names = `[A-Za-z0-9_+=,.@/-]+`
+
 var (
 	accountID    = regexp.MustCompile(`^[0-9]{12}$`)
-	principalARN = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(root|user/[!-~]+|role/[!-~]+)|sts::[0-9]{12}:(assumed-role/[!-~]+/[!-~]+|federated-user/[!-~]+))$`)
+	principalARN = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(root|(user|role)/` + names + `)|sts::[0-9]{12}:(assumed-role/` + names + `/` + names + `|federated-user/` + names + `))$`)
 )
 
 // parsePrincipals reads "*" or {"AWS": ...}. Services and federated users are accepted,
@@ -50,7 +53,7 @@ func parsePrincipals(v any) (*principals, error) {
 				p.anybody = true
 			case accountID.MatchString(s):
 				p.accounts[s] = true
-			case !principalARN.MatchString(s) || strings.ContainsAny(s, "*?"):
+			case !principalARN.MatchString(s):
 				return nil, fmt.Errorf("names %q, which is no account, user or role", s)
 			case strings.HasSuffix(s, ":root"):
 				p.accounts[strings.Split(s, ":")[4]] = true
@@ -60,6 +63,33 @@ func parsePrincipals(v any) (*principals, error) {
 		}
 	}
 	return p, nil
+}
+
+// spares reports whether a Deny of everybody else spares a principal. Where an account is
+// named along with principals of it, or a role along with sessions of it, only those are
+// meant: AWS wants the account to be named in any case (reference, "NotPrincipal with
+// Deny").
+func (p *principals) spares(who auth.Principal) bool {
+	switch {
+	case p.anybody, p.arns[who.ARN()], who.IsRoot() && p.accounts[who.Account]:
+		return true
+	case p.arns[principalArn(who)]:
+		_, role, _ := strings.Cut(principalArn(who), ":role/")
+		return !p.named("arn:aws:sts::" + who.Account + ":assumed-role/" + role + "/")
+	case p.accounts[who.Account]:
+		return !p.named("arn:aws:iam::"+who.Account+":") && !p.named("arn:aws:sts::"+who.Account+":")
+	}
+	return false
+}
+
+// named reports whether a principal is named whose ARN begins with a prefix.
+func (p *principals) named(prefix string) bool {
+	for arn := range p.arns {
+		if strings.HasPrefix(arn, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // has reports whether a principal is one of those.
