@@ -41,7 +41,10 @@ func (r *Registry) AddAlias(ctx context.Context, account, alias string) error {
 		if err := putRegistry(tx, meta.AccountID(account)); err != nil {
 			return err
 		}
-		return r.activate(tx, meta.AccountID(account), meta.AliasName(alias), false)
+		if err := r.activate(tx, meta.AccountID(account), meta.AliasName(alias), false); err != nil {
+			return err
+		}
+		return r.changeRegistry(ctx, tx, operator(meta.AccountID(account)))
 	})
 }
 
@@ -124,20 +127,21 @@ func (r *Registry) free(tx meta.Tx, account meta.AccountID, name meta.AliasName)
 
 // open makes sure that an account has a registry with an alias, before its first
 // repository.
-func (r *Registry) open(tx meta.Tx, account meta.AccountID) error {
-	list, err := tx.AliasesOf(account)
+func (r *Registry) open(ctx context.Context, tx meta.Tx, op *Op) error {
+	list, err := tx.AliasesOf(op.account)
 	if err != nil || primary(list) != "" {
 		return err
 	}
-	if err := putRegistry(tx, account); err != nil {
+	if err := putRegistry(tx, op.account); err != nil {
 		return err
 	}
-	for {
-		err := r.activate(tx, account, defaultAlias(), true)
-		if !errors.Is(err, ErrAliasTaken) {
-			return err
-		}
+	for err = ErrAliasTaken; errors.Is(err, ErrAliasTaken); {
+		err = r.activate(tx, op.account, defaultAlias(), true)
 	}
+	if err != nil {
+		return err
+	}
+	return r.changeRegistry(ctx, tx, op)
 }
 
 // defaultAlias draws an alias of the form that ECR Public gives: k3v9f2x1.
@@ -211,7 +215,8 @@ func (a *Actor) RequestAlias(ctx context.Context, alias string) (req meta.AliasR
 		}
 		key := meta.AliasRequestKey{Account: op.account, Alias: meta.AliasName(alias)}
 		if err := a.r.store.Update(ctx, func(tx meta.Tx) (err error) {
-			req, err = a.r.request(tx, key)
+			op.told = unasked
+			req, err = a.r.request(ctx, tx, op, key)
 			return err
 		}); err != nil || req.Status != meta.AliasPending {
 			return err
@@ -226,7 +231,7 @@ func (a *Actor) RequestAlias(ctx context.Context, alias string) (req meta.AliasR
 }
 
 // request puts a request that is pending, unless there is one or it has been granted.
-func (r *Registry) request(tx meta.Tx, key meta.AliasRequestKey) (meta.AliasRequest, error) {
+func (r *Registry) request(ctx context.Context, tx meta.Tx, op *Op, key meta.AliasRequestKey) (meta.AliasRequest, error) {
 	req, err := tx.AliasRequests().Get(key)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return req, err
@@ -252,7 +257,7 @@ func (r *Registry) request(tx meta.Tx, key meta.AliasRequestKey) (meta.AliasRequ
 	if pending >= r.cfg.Quotas.AliasRequests {
 		return req, says(ErrQuota, "the registry has %d requests for aliases that are not decided, which is the limit", pending)
 	}
-	if err := r.open(tx, key.Account); err != nil {
+	if err := r.open(ctx, tx, op); err != nil {
 		return req, err
 	}
 	req = meta.AliasRequest{Account: key.Account, Alias: key.Alias, Status: meta.AliasPending, Challenge: rand.Text(), Requested: time.Now().UTC()}
@@ -497,7 +502,7 @@ func (a *Actor) PutRegistryCatalogData(ctx context.Context, displayName string) 
 		}
 		return a.r.store.Update(ctx, func(tx meta.Tx) error {
 			op.told = unasked
-			if err := a.r.open(tx, op.account); err != nil {
+			if err := a.r.open(ctx, tx, op); err != nil {
 				return err
 			}
 			row, err := tx.Registries().Get(op.account)

@@ -108,7 +108,7 @@ func (r *Registry) create(ctx context.Context, tx meta.Tx, op *Op, name string, 
 	if err := r.countRepository(tx, op.account); err != nil {
 		return err
 	}
-	if err := r.open(tx, op.account); err != nil {
+	if err := r.open(ctx, tx, op); err != nil {
 		return err
 	}
 	op.found = false

@@ -94,6 +94,9 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool
 	lifetime := c.r.cfg.TokenLifetime
 	if end := identity.Expires; !end.IsZero() {
 		if lifetime = min(lifetime, time.Until(end).Truncate(time.Second)); lifetime < MinTokenLifetime {
+			if c.r.cfg.ExpiredIsAnonymous && pullsOnly(scopes) {
+				return c.answerToken(auth.Identity{}, scopes, offline, "")
+			}
 			return &badCredentialError{fmt.Errorf("%w: %w", auth.ErrInvalidCredential, auth.ErrExpired)}
 		}
 	}

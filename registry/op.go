@@ -125,6 +125,9 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 	switch {
 	case op.wide:
 	case op.overall:
+		if op.account == "" && op.Action != policy.GetAuthorizationToken && !op.Identity.IsAnonymous() {
+			return says(ErrDenied, "the principal is of no account")
+		}
 		if err := r.authorize(ctx, op, op.Action); err != nil {
 			return err
 		}

@@ -56,7 +56,8 @@ func New(cfg Config) (*Registry, error) {
 	}
 	if cfg.Verifier != nil {
 		r.login = append([]auth.Authenticator{auth.Login(cfg.Verifier, audience)}, cfg.Authenticators...)
-		r.auth = append([]auth.Authenticator{auth.Bearer(cfg.Verifier, audience)}, r.login...)
+		// passwords before tokens, because both come behind Bearer
+		r.auth = slices.Insert(slices.Clone(r.login), 1, auth.Bearer(cfg.Verifier, audience))
 	}
 	if r.keys, err = lru.New[string, keyState](rememberedKeys); err != nil {
 		return nil, err

@@ -81,6 +81,11 @@ func (a *Actor) CreateRepository(ctx context.Context, name string, opts *CreateO
 				return err
 			}
 		}
+		for key, value := range opts.Tags {
+			if err := checkTag(key, value); err != nil {
+				return err
+			}
+		}
 		put, err := a.r.prepareCatalog(ctx, opts.Catalog)
 		if err != nil {
 			return err
@@ -116,6 +121,9 @@ func (a *Actor) Repository(ctx context.Context, name string) (repo meta.Reposito
 // RepositoriesOf yields the repositories of an account after a name, by name.
 func (a *Actor) RepositoriesOf(ctx context.Context, account, after string) iter.Seq2[meta.Repository, error] {
 	return pages(after, func(after string) (list []meta.Repository, more bool, err error) {
+		if !isAccount(account) {
+			return nil, false, nameUnknown(account)
+		}
 		op := Op{Action: policy.DescribeRepositories, overall: true, account: meta.AccountID(account)}
 		err = a.do(ctx, op, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {

@@ -73,32 +73,46 @@ type Verifier struct {
 	Regions []string
 }
 
+// claim is what a request's header says, and the key that it names.
+func (v *Verifier) claim(r *http.Request) (s signed, key auth.AccessKey, date time.Time, err error) {
+	if s, err = parse(r.Header); err != nil {
+		return s, key, date, err
+	}
+	if s.service != v.Service {
+		return s, key, date, refuse(CodeInvalid, "Credential should be scoped to correct service: '%s'.", v.Service)
+	}
+	if len(v.Regions) > 0 && !slices.Contains(v.Regions, s.region) {
+		return s, key, date, refuse(CodeInvalid, "Credential should be scoped to a valid region.")
+	}
+	if date, err = s.date(r.Header); err != nil {
+		return s, key, date, err
+	}
+	if err := s.covers(r); err != nil {
+		return s, key, date, err
+	}
+	key, err = v.Keys.AccessKey(r.Context(), s.key)
+	if errors.Is(err, auth.ErrInvalidCredential) {
+		return s, key, date, refuse(CodeUnrecognized, "The security token included in the request is invalid.")
+	}
+	if err != nil {
+		err = fmt.Errorf("sigv4: %w", err)
+	}
+	return s, key, date, err
+}
+
+// Check refuses what [Verifier.Verify] would refuse whatever the body is: before a large one
+// is read.
+func (v *Verifier) Check(r *http.Request) error {
+	_, _, _, err := v.claim(r)
+	return err
+}
+
 // Verify returns the identity that signed a request with that body. The error is an
 // [*Error], unless the keys could not be asked.
 func (v *Verifier) Verify(r *http.Request, body []byte) (auth.Identity, error) {
-	s, err := parse(r.Header)
+	s, key, date, err := v.claim(r)
 	if err != nil {
 		return auth.Identity{}, err
-	}
-	if s.service != v.Service {
-		return auth.Identity{}, refuse(CodeInvalid, "Credential should be scoped to correct service: '%s'.", v.Service)
-	}
-	if len(v.Regions) > 0 && !slices.Contains(v.Regions, s.region) {
-		return auth.Identity{}, refuse(CodeInvalid, "Credential should be scoped to a valid region.")
-	}
-	date, err := s.date(r.Header)
-	if err != nil {
-		return auth.Identity{}, err
-	}
-	if err := s.covers(r); err != nil {
-		return auth.Identity{}, err
-	}
-	key, err := v.Keys.AccessKey(r.Context(), s.key)
-	if errors.Is(err, auth.ErrInvalidCredential) {
-		return auth.Identity{}, refuse(CodeUnrecognized, "The security token included in the request is invalid.")
-	}
-	if err != nil {
-		return auth.Identity{}, fmt.Errorf("sigv4: %w", err)
 	}
 	want, err := s.again(r, body, key, date)
 	if err != nil {
@@ -174,7 +188,7 @@ func parse(h http.Header) (s signed, err error) {
 		return s, refuse(CodeIncomplete, "Signature is not 64 hexadecimal digits.")
 	}
 	for i, name := range s.headers {
-		if !headerSyntax.MatchString(name) || i > 0 && s.headers[i-1] >= name {
+		if !headerSyntax.MatchString(name) || name == "authorization" || i > 0 && s.headers[i-1] >= name {
 			return s, refuse(CodeIncomplete, "SignedHeaders must be names of headers in lower case and in order.")
 		}
 	}
@@ -235,20 +249,22 @@ func (s signed) covers(r *http.Request) error {
 
 // again signs the request as its sender should have, and returns the signature.
 func (s signed) again(r *http.Request, body []byte, key auth.AccessKey, date time.Time) (string, error) {
-	copied := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}
+	target := *r.URL // the signer puts the query in order
+	copied := &http.Request{Method: r.Method, URL: &target, Host: r.Host, Header: http.Header{}}
 	for _, name := range s.headers {
-		switch name {
-		case "host":
-		case "content-length":
-			copied.ContentLength = r.ContentLength
-		default:
-			canonical := http.CanonicalHeaderKey(name)
-			values, ok := r.Header[canonical]
-			if !ok {
-				return "", refuse(CodeInvalid, "'%s' is signed and not there.", clip(name))
-			}
-			copied.Header[canonical] = values
+		values, ok := r.Header[http.CanonicalHeaderKey(name)]
+		switch {
+		case name == "host", name == "x-amz-date":
+			continue // of which the signer sees to itself
+		case name == "content-length":
+			copied.ContentLength = r.ContentLength // the signer leaves out that of nothing at all
+			continue
+		case !ok:
+			return "", refuse(CodeInvalid, "'%s' is signed and not there.", clip(name))
 		}
+		// In lower case, because the signer leaves out some headers by their usual names, of
+		// which the SDK for .NET signs User-Agent.
+		copied.Header[name] = slices.Clone(values)
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])

@@ -79,6 +79,7 @@ storage/meta/memmeta:   github.com/tidwall/btree
 storage/meta/metatest:  github.com/google/go-cmp
 storage/meta/sqlmeta:   modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
+registry/ecrpublic:     github.com/go-json-experiment/json
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
 examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/registry"
@@ -27,6 +28,7 @@ type call struct {
 const (
 	contentType  = "application/x-amz-json-1.1"
 	targetPrefix = "SpencerFrontendService."
+	largeTime    = 5 * time.Minute
 	smallBody    = 2 << 20 // more than catalog data can be, with a logo and every character escaped
 )
 
@@ -71,6 +73,9 @@ func (c *call) answer() (any, error) {
 	if !strings.EqualFold(strings.TrimSpace(mediaType), contentType) {
 		return nil, &exception{Type: "SerializationException", Message: "the Content-Type must be " + contentType}
 	}
+	if err := c.verifier.Check(c.req); err != nil {
+		return nil, err
+	}
 	body, err := c.body()
 	if err != nil {
 		return nil, err
@@ -100,6 +105,8 @@ func (c *call) body() ([]byte, error) {
 		case <-c.req.Context().Done():
 			return nil, c.req.Context().Err()
 		}
+		// whoever holds one of few places must not take forever; some writers know no deadline
+		http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(largeTime)) //nolint:errcheck
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.req.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
