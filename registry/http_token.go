@@ -74,6 +74,9 @@ func (c *call) postToken() error {
 		if err == nil {
 			err = c.r.checkKey(c.req.Context(), identity)
 		}
+		if c.r.cfg.ExpiredIsAnonymous && errors.Is(err, auth.ErrExpired) && pullsOnly(form["scope"]) {
+			identity, refresh, err = auth.Identity{}, "", nil
+		}
 		if errors.Is(err, auth.ErrInvalidCredential) {
 			err = &badCredentialError{err}
 		}

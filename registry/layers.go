@@ -104,6 +104,9 @@ func (a *Actor) LayerReceived(ctx context.Context, name string, id meta.UploadID
 // FinishLayer makes an upload a layer of the repository. The parts but the last must have
 // [MinLayerPart] bytes.
 func (a *Actor) FinishLayer(ctx context.Context, name string, id meta.UploadID, d manifest.Digest) error {
+	if _, err := manifest.ParseDigest(string(d)); err != nil {
+		return err
+	}
 	op := Op{Action: policy.CompleteLayerUpload, Name: name, asks: true, uploadID: id, Reference: manifest.Reference{Digest: d}}
 	return a.do(ctx, op, func(ctx context.Context, op *Op) error {
 		u, err := a.r.upload(op)

@@ -29,7 +29,7 @@ func (r *Registry) putManifest(ctx context.Context, op *Op, m *manifest.Manifest
 			return err
 		}
 		for _, tag := range tags {
-			if known {
+			if known || len(tags) > r.cfg.Quotas.TagsPerImage {
 				if err := r.countTag(tx, meta.Tag{Repository: op.Repository.ID, Name: tag, Digest: m.Digest}); err != nil {
 					return err
 				}

@@ -44,15 +44,16 @@ type Op struct {
 	Received, Sent int64
 	Status         int
 
-	wide    bool           // the operation is about no repository, and decides by itself what to show
-	overall bool           // the operation is about the registry of account as a whole, or about nothing at all
-	local   bool           // Name may begin with an account's id instead of an alias
-	account meta.AccountID // that Name's alias belongs to, also where there is no repository
-	asks    bool           // the store and no cache may answer: decisions made while pushing
-	creates bool           // the operation may create the repository
-	pulls   bool           // the operation reads the manifest that Reference names
-	pulled  *pulled        // that manifest, if resolving found it
-	missing bool           // or whether resolving found that there is none
+	wide      bool           // the operation is about no repository, and decides by itself what to show
+	overall   bool           // the operation is about the registry of account as a whole, or about nothing at all
+	local     bool           // Name may begin with an account's id instead of an alias
+	byAccount bool           // Name began with one
+	account   meta.AccountID // that Name's alias belongs to, also where there is no repository
+	asks      bool           // the store and no cache may answer: decisions made while pushing
+	creates   bool           // the operation may create the repository
+	pulls     bool           // the operation reads the manifest that Reference names
+	pulled    *pulled        // that manifest, if resolving found it
+	missing   bool           // or whether resolving found that there is none
 
 	found bool // whether the running transaction found the repository, and did not make it
 	told  told // whether the running transaction found sinks
@@ -247,20 +248,22 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 	if pull {
 		return nameUnknown(op.Name)
 	}
-	reason := d.Reason
-	if !op.overall && string(target.Account) != op.Identity.Account && target.Visibility != meta.Public {
-		// what a policy of another account says would tell that there is a repository
-		reason = fmt.Sprintf("no resource-based policy allows the %s action", action)
+	if op.Repository.ID != 0 && string(target.Account) != op.Identity.Account && target.Visibility != meta.Public {
+		// What a policy says would tell that there is a repository to have one.
+		absent := meta.Repository{Account: target.Account, Name: target.Name}
+		if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, absent); err != nil {
+			return err
+		}
 	}
 	return says(ErrDenied, "User: %s is not authorized to perform: %s on resource: %s because %s%s",
-		op.Identity.ARN(), action, op.resourceARN(), reason, r.advise(ctx, op, action))
+		op.Identity.ARN(), action, op.resourceARN(), d.Reason, r.advise(ctx, op, action))
 }
 
 // resourceARN names what the operation is about, as far as its caller knows it: an account
 // is not told for an alias that is not the caller's own.
 func (op *Op) resourceARN() string {
-	if alias, name := splitName(op.Name); op.Name != "" && op.account != meta.AccountID(op.Identity.Account) && !(op.local && isAccount(alias)) {
-		return alias + "/" + name
+	if op.Name != "" && !op.byAccount && op.account != meta.AccountID(op.Identity.Account) {
+		return op.Name
 	}
 	return resource(op.target()).ARN()
 }

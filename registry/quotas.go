@@ -10,7 +10,7 @@ import (
 // Public's (its "Service quotas" page), and less than 0 for no limit.
 type Quotas struct {
 	Repositories  int   // of an account: 10,000
-	Images        int   // manifests of a repository: 100,000
+	Images        int   // manifests of a repository: 100,000; each further node may add a 16th
 	TagsPerImage  int   // 1,000
 	LayerParts    int   // parts or chunks of an upload: 1,000 by the control plane
 	LayerSize     int64 // bytes of a blob: 10,000 MiB
@@ -45,9 +45,9 @@ const (
 	// rememberedCounts is for how many repositories it is remembered how far they are from
 	// their quota.
 	rememberedCounts = 8192
-	// nodes is how many nodes may push to one repository at a time without exceeding its
-	// quota of images.
-	nodes = 16
+	// share is the part of what is left of a quota, as its divisor, that a node uses up before
+	// it counts again.
+	share = 16
 )
 
 // countImage refuses a manifest that would be one too many. Counting costs what the
@@ -69,7 +69,7 @@ func (r *Registry) countImage(tx meta.Tx, repo meta.RepositoryID, name string) e
 	if n >= limit {
 		return says(ErrQuota, "the repository %s has %d images, which is the limit; delete some first", name, limit)
 	}
-	r.headroom.Add(repo, (limit-n-1)/nodes)
+	r.headroom.Add(repo, (limit-n-1)/share)
 	return nil
 }
 

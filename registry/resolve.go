@@ -24,6 +24,7 @@ func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 	alias, name := splitName(op.Name)
 	if op.local && isAccount(alias) {
 		account := meta.AccountID(alias)
+		op.byAccount = true
 		own, err := r.primaryAlias(ctx, account)
 		if err != nil {
 			return err
@@ -67,6 +68,19 @@ func (r *Registry) resolve(ctx context.Context, op *Op) (err error) {
 		repositories.Add(op.Repository.Key(), op.Repository)
 	}
 	return nil
+}
+
+// AccountOf returns the account that an active alias belongs to, for the operator.
+func (r *Registry) AccountOf(ctx context.Context, alias string) (account string, err error) {
+	err = r.store.View(ctx, func(tx meta.Tx) error {
+		a, err := tx.Aliases().Get(meta.AliasName(alias))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && a.Status != meta.AliasActive {
+			return ErrAliasUnknown
+		}
+		account = string(a.Account)
+		return err
+	})
+	return account, err
 }
 
 // isAccount reports whether the first part of a name is an account's id.

@@ -131,6 +131,15 @@ func (c *call) account(registryID *string) string {
 	return *registryID
 }
 
+// id returns the id of the registry that was named, for an answer to who has been let in.
+func (c *call) id(registryID *string) (string, error) {
+	name := c.account(registryID)
+	if registryIDSyntax.MatchString(name) {
+		return name, nil
+	}
+	return c.registry.AccountOf(c.req.Context(), name)
+}
+
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p

@@ -254,11 +254,12 @@ func (c *call) putImage(in *struct {
 	case err != nil:
 		return nil, c.unknown(err, &in.anyNamed)
 	}
+	id, err := c.id(in.RegistryID)
 	return map[string]any{"image": struct {
 		RegistryID string  `json:"registryId"`
 		Repository string  `json:"repositoryName"`
 		ID         imageID `json:"imageId"`
 		Manifest   string  `json:"imageManifest"`
 		MediaType  string  `json:"imageManifestMediaType"`
-	}{c.account(in.RegistryID), value(in.Repository), imageID{string(m.Digest), value(in.Tag)}, *in.Manifest, m.MediaType}}, nil
+	}{id, value(in.Repository), imageID{string(m.Digest), value(in.Tag)}, *in.Manifest, m.MediaType}}, err
 }

@@ -118,8 +118,12 @@ func (c *call) uploadLayerPart(in *struct {
 	last := int64(-1)
 	name := c.repository(in.RegistryID, in.Repository)
 	invalidPart := func(lastValid int64, message string) error {
+		id, err := c.id(in.RegistryID)
+		if err != nil {
+			return err
+		}
 		return &exception{
-			Type: "InvalidLayerPartException", Message: message, RegistryID: c.account(in.RegistryID), RepositoryName: value(in.Repository),
+			Type: "InvalidLayerPartException", Message: message, RegistryID: id, RepositoryName: value(in.Repository),
 			UploadID: *in.ID, LastValidByteReceived: &lastValid,
 		}
 	}
@@ -137,12 +141,13 @@ func (c *call) uploadLayerPart(in *struct {
 	if err != nil {
 		return nil, c.gone(err, &in.upload)
 	}
+	id, err := c.id(in.RegistryID)
 	return struct {
 		RegistryID string `json:"registryId"`
 		Repository string `json:"repositoryName"`
 		ID         string `json:"uploadId"`
 		Last       int64  `json:"lastByteReceived"`
-	}{c.account(in.RegistryID), value(in.Repository), *in.ID, last}, nil
+	}{id, value(in.Repository), *in.ID, last}, err
 }
 
 func (c *call) completeLayerUpload(in *struct {
@@ -174,10 +179,11 @@ func (c *call) completeLayerUpload(in *struct {
 	if err != nil {
 		return nil, c.gone(err, &in.upload)
 	}
+	id, err := c.id(in.RegistryID)
 	return struct {
 		RegistryID string `json:"registryId"`
 		Repository string `json:"repositoryName"`
 		ID         string `json:"uploadId"`
 		Digest     string `json:"layerDigest"`
-	}{c.account(in.RegistryID), value(in.Repository), *in.ID, string(digest)}, nil
+	}{id, value(in.Repository), *in.ID, string(digest)}, err
 }
