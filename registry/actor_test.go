@@ -168,7 +168,7 @@ func second[T any](_ T, err error) error { return err }
 
 func TestActorLists(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t)
+	s := registrytest.New(t, func(c *registry.Config) { c.Quotas.TagsPerImage = -1 })
 	if err := s.AddAlias(t.Context(), "999999999999", "zebra"); err != nil {
 		t.Fatal(err)
 	}
