@@ -80,7 +80,7 @@ func text(wildcards, fold bool) func(string, bool) (operand, error) {
 				return p.match(f, value)
 			}
 			if p.plain {
-				return strings.ToLower(p.literal) == strings.ToLower(value), true
+				return strings.EqualFold(p.literal, value), true
 			}
 			runes, defined := p.expand(f)
 			return defined && glob([]rune(strings.ToLower(string(runes))), strings.ToLower(value)), defined

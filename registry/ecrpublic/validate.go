@@ -3,6 +3,7 @@ package ecrpublic
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,74 +19,73 @@ var (
 type checks struct{ err error }
 
 // constraint says, in AWS's words, what a member does not satisfy.
-func (c *checks) constraint(field, format string, args ...any) {
-	if c.err == nil {
-		c.err = invalidParameter("Invalid parameter at '%s' failed to satisfy constraint: '%s'", field, fmt.Sprintf(format, args...))
+func (v *checks) constraint(field, format string, args ...any) {
+	if v.err == nil {
+		v.err = invalidParameter("Invalid parameter at '%s' failed to satisfy constraint: '%s'", field, fmt.Sprintf(format, args...))
 	}
 }
 
 // require refuses a member that is not there.
-func require[T any](c *checks, field string, v *T) {
-	if v == nil {
-		c.constraint(field, "Member must not be null")
+func require[T any](v *checks, field string, member *T) {
+	if member == nil {
+		v.constraint(field, "Member must not be null")
 	}
 }
 
 // length bounds text, in characters; what is not there has been checked or need not be.
-func (c *checks) length(field string, v *string, least, most int) {
-	if v != nil {
-		c.between(field, utf8.RuneCountInString(*v), least, most)
+func (v *checks) length(field string, s *string, least, most int) {
+	if s != nil {
+		v.between(field, utf8.RuneCountInString(*s), least, most)
 	}
 }
 
-func (c *checks) between(field string, n, least, most int) {
+func (v *checks) between(field string, n, least, most int) {
 	if n < least {
-		c.constraint(field, "Member must have length greater than or equal to %d", least)
+		v.constraint(field, "Member must have length greater than or equal to %d", least)
 	}
 	if n > most {
-		c.constraint(field, "Member must have length less than or equal to %d", most)
+		v.constraint(field, "Member must have length less than or equal to %d", most)
 	}
 }
 
-func (c *checks) pattern(field string, v *string, p *regexp.Regexp) {
-	if v != nil && !p.MatchString(*v) {
-		s := p.String()
-		c.constraint(field, "Member must satisfy regular expression pattern: %s", s[1:len(s)-1])
+func (v *checks) pattern(field string, s *string, p *regexp.Regexp) {
+	if s != nil && !p.MatchString(*s) {
+		v.constraint(field, "Member must satisfy regular expression pattern: %s", strings.Trim(p.String(), "^$"))
 	}
 }
 
 // registryID is the id of an account, or nothing for the caller's.
-func (c *checks) registryID(v *string) { c.pattern("registryId", v, registryIDSyntax) }
+func (v *checks) registryID(id *string) { v.pattern("registryId", id, registryIDSyntax) }
 
 // registryIDOrAlias is that, or an alias.
-func (c *checks) registryIDOrAlias(v *string) {
-	c.length("registryId", v, 2, 50)
-	if v != nil && !registryIDSyntax.MatchString(*v) {
-		c.pattern("registryId", v, aliasSyntax)
+func (v *checks) registryIDOrAlias(id *string) {
+	v.length("registryId", id, 2, 50)
+	if id != nil && !registryIDSyntax.MatchString(*id) {
+		v.pattern("registryId", id, aliasSyntax)
 	}
 }
 
 // repositoryName is that of a repository, which must be there.
-func (c *checks) repositoryName(call *call, v *string) {
-	require(c, "repositoryName", v)
-	if v != nil && c.err == nil {
-		c.length("repositoryName", v, 2, 205)
-		if err := call.registry.CheckRepositoryName(*v); err != nil {
-			c.constraint("repositoryName", "Member must satisfy regular expression pattern: %s",
+func (v *checks) repositoryName(c *call, name *string) {
+	require(v, "repositoryName", name)
+	if name != nil && v.err == nil {
+		v.length("repositoryName", name, 2, 205)
+		if err := c.registry.CheckRepositoryName(*name); err != nil {
+			v.constraint("repositoryName", "Member must satisfy regular expression pattern: %s",
 				`(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*`)
 		}
 	}
 }
 
 // page checks the members of a page.
-func (c *checks) page(maxResults *int) {
+func (v *checks) page(maxResults *int) {
 	if maxResults == nil {
 		return
 	}
 	if *maxResults < 1 {
-		c.constraint("maxResults", "Member must have value greater than or equal to 1")
+		v.constraint("maxResults", "Member must have value greater than or equal to 1")
 	}
 	if *maxResults > 1000 {
-		c.constraint("maxResults", "Member must have value less than or equal to 1000")
+		v.constraint("maxResults", "Member must have value less than or equal to 1000")
 	}
 }
