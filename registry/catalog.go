@@ -142,14 +142,15 @@ func renderLogo(raw []byte) ([]byte, string, error) {
 	if err != nil {
 		return nil, "", invalid("Member must be an image in PNG, JPEG or GIF format")
 	}
-	for _, side := range []int{config.Width, config.Height} {
-		if side < minLogoSide || side > maxLogoSide {
-			return nil, "", invalid("Member must have sides of %d to %d pixels, it has %dx%d", minLogoSide, maxLogoSide, config.Width, config.Height)
-		}
+	fits := func(size image.Point) bool {
+		return min(size.X, size.Y) >= minLogoSide && max(size.X, size.Y) <= maxLogoSide
+	}
+	if size := image.Pt(config.Width, config.Height); !fits(size) {
+		return nil, "", invalid("Member must have sides of %d to %d pixels, it has %dx%d", minLogoSide, maxLogoSide, size.X, size.Y)
 	}
 	img, _, err := image.Decode(bytes.NewReader(raw))
-	if err != nil {
-		return nil, "", invalid("Member must be an image that can be decoded")
+	if err != nil || !fits(img.Bounds().Size()) { // a GIF's picture may be smaller than its screen
+		return nil, "", invalid("Member must be an image that can be decoded, and as large as it says")
 	}
 	var out bytes.Buffer
 	if format == "jpeg" {
