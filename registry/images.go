@@ -41,8 +41,9 @@ func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) 
 				if more = len(rows) > describePage; more {
 					rows = rows[:describePage]
 				}
+				known := sizes{}
 				for _, m := range rows {
-					img, err := describe(tx, m)
+					img, err := describe(tx, known, m)
 					if err != nil {
 						return err
 					}
@@ -60,7 +61,7 @@ func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) 
 func (a *Actor) DescribeImages(ctx context.Context, name string, refs ...manifest.Reference) (list []Image, err error) {
 	err = a.do(ctx, Op{Action: policy.DescribeImages, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 		return a.r.store.View(ctx, func(tx meta.Tx) error {
-			seen := map[manifest.Digest]bool{}
+			seen, known := map[manifest.Digest]bool{}, sizes{}
 			for _, ref := range refs {
 				m, err := find(tx, op.Repository.ID, ref)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +74,7 @@ func (a *Actor) DescribeImages(ctx context.Context, name string, refs ...manifes
 					continue
 				}
 				seen[m.Digest] = true
-				img, err := describe(tx, m)
+				img, err := describe(tx, known, m)
 				if err != nil {
 					return err
 				}
@@ -105,8 +106,8 @@ func find(tx meta.Tx, repo meta.RepositoryID, ref manifest.Reference) (meta.Mani
 var errOtherDigest = fmt.Errorf("the tag points to another digest: %w", fs.ErrNotExist)
 
 // describe puts together what lists show of a manifest, with its tags.
-func describe(tx meta.Tx, m meta.Manifest) (Image, error) {
-	img, err := summarize(tx, m)
+func describe(tx meta.Tx, known sizes, m meta.Manifest) (Image, error) {
+	img, err := summarize(tx, known, m)
 	if err != nil {
 		return img, err
 	}
@@ -118,22 +119,27 @@ func describe(tx meta.Tx, m meta.Manifest) (Image, error) {
 }
 
 // summarize is describe without the tags.
-func summarize(tx meta.Tx, m meta.Manifest) (img Image, err error) {
+func summarize(tx meta.Tx, known sizes, m meta.Manifest) (img Image, err error) {
 	img = Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
 	if img.ArtifactType == "" {
 		img.ArtifactType = m.ArtifactType
 	}
 	if manifest.IsIndex(m.MediaType) {
-		img.Size, err = indexSize(tx, m, 0)
+		img.Size, err = known.of(tx, m)
 	}
 	return img, err
 }
 
-// maxNesting is how deep indexes within indexes are looked into for a size.
-const maxNesting = 4
+// sizes remembers those of indexes that were looked into for one answer, so that each is
+// once, however they are nested.
+type sizes map[manifest.Digest]int64
 
-// indexSize returns the size of the largest image that an index leads to.
-func indexSize(tx meta.Tx, m meta.Manifest, depth int) (size int64, err error) {
+// of returns the size of the largest image that an index leads to.
+func (s sizes) of(tx meta.Tx, m meta.Manifest) (size int64, err error) {
+	if size, ok := s[m.Digest]; ok {
+		return size, nil
+	}
+	s[m.Digest] = 0
 	for e, err := range tx.Edges().Scan(meta.Range[meta.EdgeKey]{Prefix: meta.EdgeKey{Repository: m.Repository, Parent: m.Digest}}) {
 		if err != nil {
 			return 0, err
@@ -146,14 +152,15 @@ func indexSize(tx meta.Tx, m meta.Manifest, depth int) (size int64, err error) {
 			continue
 		}
 		n := child.ImageSize
-		if err == nil && manifest.IsIndex(child.MediaType) && depth < maxNesting {
-			n, err = indexSize(tx, child, depth+1)
+		if err == nil && manifest.IsIndex(child.MediaType) {
+			n, err = s.of(tx, child)
 		}
 		if err != nil {
 			return 0, err
 		}
 		size = max(size, n)
 	}
+	s[m.Digest] = size
 	return size, nil
 }
 
@@ -169,7 +176,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 	return pages(after, func(after string) (list []ImageTag, more bool, err error) {
 		err = a.do(ctx, Op{Action: policy.DescribeImageTags, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
-				repo, images := op.Repository.ID, map[manifest.Digest]Image{}
+				repo, images, known := op.Repository.ID, map[manifest.Digest]Image{}, sizes{}
 				for t, err := range tx.Tags().Scan(meta.Range[meta.TagKey]{
 					Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: describePage + 1,
 				}) {
@@ -185,7 +192,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 						if err != nil {
 							return err
 						}
-						if img, err = summarize(tx, m); err != nil {
+						if img, err = summarize(tx, known, m); err != nil {
 							return err
 						}
 						images[t.Digest] = img

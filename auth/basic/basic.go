@@ -56,7 +56,7 @@ func NewKeys(keys auth.AccessKeys, realm string) *Authenticator {
 		if !k.Expires.IsZero() && time.Now().After(k.Expires) {
 			return auth.Identity{}, errors.Join(auth.ErrInvalidCredential, auth.ErrExpired)
 		}
-		return auth.Identity{Principal: k.Principal, AccessKey: k.ID, Expires: k.Expires}, nil
+		return auth.Identity{Principal: k.Principal, AccessKey: username, Expires: k.Expires}, nil
 	}, realm}
 }
 

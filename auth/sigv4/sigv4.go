@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (v *Verifier) claim(r *http.Request) (s signed, key auth.AccessKey, date ti
 		return s, key, date, err
 	}
 	key, err = v.Keys.AccessKey(r.Context(), s.key)
-	if errors.Is(err, auth.ErrInvalidCredential) {
+	if errors.Is(err, auth.ErrInvalidCredential) || err == nil && key.Secret == "" {
 		return s, key, date, refuse(CodeUnrecognized, "The security token included in the request is invalid.")
 	}
 	if err != nil {
@@ -131,7 +132,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (auth.Identity, error) {
 		e.kind = errors.Join(auth.ErrInvalidCredential, auth.ErrExpired)
 		return auth.Identity{}, e
 	}
-	return auth.Identity{Principal: key.Principal, AccessKey: key.ID, Expires: key.Expires}, nil
+	return auth.Identity{Principal: key.Principal, AccessKey: s.key, Expires: key.Expires}, nil
 }
 
 // signed is what an Authorization header says.
@@ -205,7 +206,7 @@ func (s signed) date(h http.Header) (time.Time, error) {
 		return time.Time{}, refuse(CodeIncomplete, "Authorization header requires existence of one 'X-Amz-Date' header.")
 	}
 	t, err := time.Parse(layout, values[0])
-	if err != nil {
+	if err != nil || t.Format(layout) != values[0] { // which the parser takes with a fraction too
 		return t, refuse(CodeIncomplete, "Date must be in ISO-8601 'basic format'. Got '%s'.", clip(values[0]))
 	}
 	if t.Format("20060102") != s.day {
@@ -249,6 +250,9 @@ func (s signed) covers(r *http.Request) error {
 
 // again signs the request as its sender should have, and returns the signature.
 func (s signed) again(r *http.Request, body []byte, key auth.AccessKey, date time.Time) (string, error) {
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return "", refuse(CodeInvalid, "The query cannot be read.") // the signer would leave out what cannot
+	}
 	target := *r.URL // the signer puts the query in order
 	copied := &http.Request{Method: r.Method, URL: &target, Host: r.Host, Header: http.Header{}}
 	for _, name := range s.headers {
@@ -272,7 +276,7 @@ func (s signed) again(r *http.Request, body []byte, key auth.AccessKey, date tim
 		return "", refuse(CodeInvalid, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	// The session token is a header that is signed already, so the signer is not told of it.
-	err := v4.NewSigner().SignHTTP(context.WithoutCancel(r.Context()), aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret},
+	err := v4.NewSigner().SignHTTP(context.WithoutCancel(r.Context()), aws.Credentials{AccessKeyID: s.key, SecretAccessKey: key.Secret},
 		copied, hash, s.service, s.region, date)
 	if err != nil {
 		return "", fmt.Errorf("sigv4: %w", err)

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/policy/iam"
@@ -58,7 +59,7 @@ func (s *Store) CreateKey(ctx context.Context, p auth.Principal) (auth.AccessKey
 		return auth.AccessKey{}, err
 	}
 	k := auth.AccessKey{ID: "AKIA" + rand.Text()[:16], Secret: (rand.Text() + rand.Text())[:40], Principal: p}
-	return k, s.store.Update(ctx, func(tx meta.Tx) error {
+	err := s.store.Update(ctx, func(tx meta.Tx) error {
 		have, err := tx.AccessKeysOf(key(p))
 		if err != nil {
 			return err
@@ -70,6 +71,10 @@ func (s *Store) CreateKey(ctx context.Context, p auth.Principal) (auth.AccessKey
 			ID: meta.AccessKeyID(k.ID), Account: meta.AccountID(p.Account), Principal: p.Name, Secret: k.Secret, Created: time.Now().UTC(),
 		})
 	})
+	if err != nil {
+		return auth.AccessKey{}, err
+	}
+	return k, nil
 }
 
 // KeyInfo is an access key without its secret.
@@ -150,6 +155,9 @@ func (s *Store) PutPolicy(ctx context.Context, p auth.Principal, name, text stri
 	if _, err := iam.Parse(iam.Identity, text); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
+	if name == "" || !utf8.ValidString(name) {
+		return fmt.Errorf("accounts: %q is no name of a policy", name)
+	}
 	return s.change(ctx, p, func(row *meta.Principal) error {
 		if row.Policies == nil {
 			row.Policies = map[string]string{}
@@ -171,6 +179,11 @@ func (s *Store) DeletePolicy(ctx context.Context, p auth.Principal, name string)
 
 // SetTags sets the tags of a principal, in place of those it has.
 func (s *Store) SetTags(ctx context.Context, p auth.Principal, tags map[string]string) error {
+	for key, value := range tags {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return fmt.Errorf("accounts: %q=%q is no tag", key, value)
+		}
+	}
 	return s.change(ctx, p, func(row *meta.Principal) error {
 		row.Tags = maps.Clone(tags)
 		return nil
@@ -202,5 +215,5 @@ func (s *Store) IdentityPolicies(ctx context.Context, p auth.Principal) ([]strin
 // IdentityTags implements [iam.Identities].
 func (s *Store) IdentityTags(ctx context.Context, p auth.Principal) (map[string]string, error) {
 	row, err := s.principal(ctx, p)
-	return row.Tags, err
+	return maps.Clone(row.Tags), err
 }
