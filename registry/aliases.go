@@ -271,7 +271,10 @@ func (r *Registry) decide(ctx context.Context, op *Op, req meta.AliasRequest) (m
 		r.cfg.Logger.WarnContext(ctx, "an alias could not be decided and stays pending", "alias", req.Alias, "account", req.Account, "error", err)
 		return req, nil
 	}
-	if d.Status == "" {
+	if d.Status != meta.AliasActive && d.Status != meta.AliasRejected {
+		if d.Status != "" {
+			r.cfg.Logger.WarnContext(ctx, "an alias cannot be decided to be that, and stays pending", "alias", req.Alias, "status", d.Status)
+		}
 		return req, nil
 	}
 	return r.settle(ctx, op, req, d)

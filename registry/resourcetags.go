@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/esplanade-registry/esplanade/policy"
@@ -48,7 +49,7 @@ func checkTag(key, value string) error {
 	switch n := utf8.RuneCountInString(key); {
 	case n < 1 || n > maxTagKey || !tagSyntax.MatchString(key) || !utf8.ValidString(key):
 		return says(ErrResourceTagInvalid, "the key of a tag must have 1 to %d letters, digits, spaces or characters of _.:/=+-@", maxTagKey)
-	case len(key) >= 4 && (key[:4] == "aws:" || key[:4] == "AWS:"):
+	case len(key) >= 4 && strings.EqualFold(key[:4], "aws:"):
 		return says(ErrResourceTagInvalid, "keys of tags that begin with aws: are reserved")
 	case utf8.RuneCountInString(value) > maxTagValue || !tagSyntax.MatchString(value) || !utf8.ValidString(value):
 		return says(ErrResourceTagInvalid, "the value of a tag must have at most %d letters, digits, spaces or characters of _.:/=+-@", maxTagValue)

@@ -83,7 +83,7 @@ func text(wildcards, fold bool) func(string, bool) (operand, error) {
 				return strings.EqualFold(p.literal, value), true
 			}
 			runes, defined := p.expand(f)
-			return defined && glob([]rune(strings.ToLower(string(runes))), strings.ToLower(value)), defined
+			return defined && glob([]rune(strings.ToLower(p.head+string(runes))), strings.ToLower(value)), defined
 		}, err
 	}
 }

@@ -44,8 +44,8 @@ type source struct {
 	text string
 }
 
-// remembered is how many parsed policies are kept, each of up to some 100 KB.
-const remembered = 256
+// remembered is how many parsed policies are kept, each of up to some 500 KB.
+const remembered = 128
 
 // New returns an evaluator. Identities may be nil: then only the root principal of an
 // account, and whom a repository's policy of the same account names, may do anything.
@@ -68,7 +68,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, req *policy.Request) (policy.D
 	if req.Principal.IsAnonymous() || req.Pulls() && req.Resource.Public && req.Resource.ID != 0 {
 		return policy.Decision{}, nil
 	}
-	f := &facts{req: req, now: req.Time, arn: req.Resource.ARN()}
+	f := &facts{req: req, now: req.Time, arn: req.Resource.ARN(), bit: actionBits[req.Action]}
 	if f.now.IsZero() {
 		f.now = time.Now()
 	}
@@ -164,7 +164,7 @@ func (e *Evaluator) decide(f *facts, kind Kind, text, where string) (policy.Deci
 	}
 	switch v.effect {
 	case policy.Deny:
-		return policy.Decision{Effect: policy.Deny, Reason: "with an explicit deny in " + v.by + " of the " + where}, nil
+		return policy.Decision{Effect: policy.Deny, Reason: "of an explicit deny in " + v.by + " of the " + where}, nil
 	case policy.Allow:
 		return policy.Decision{Effect: policy.Allow, Reason: v.by + " of the " + where}, nil
 	}

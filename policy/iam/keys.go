@@ -38,6 +38,8 @@ type facts struct {
 	principal tags
 	resource  tags
 	arn       string // of the resource
+	bit       uint64 // of the action; 0 for one that the library does not know
+	clock     string // now, written once
 	err       error  // of fetching; it spoils the decision
 }
 
@@ -66,7 +68,10 @@ func (f *facts) values(key string) ([]string, bool) {
 	case "aws:securetransport":
 		return one(strconv.FormatBool(f.req.Secure))
 	case "aws:currenttime":
-		return one(f.now.UTC().Format(time.RFC3339Nano))
+		if f.clock == "" {
+			f.clock = f.now.UTC().Format(time.RFC3339Nano)
+		}
+		return one(f.clock)
 	case "aws:epochtime":
 		return one(strconv.FormatInt(f.now.Unix(), 10))
 	case "aws:useragent":

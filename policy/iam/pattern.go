@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,7 +17,8 @@ const (
 type pattern struct {
 	literal string // the whole, where there are neither wildcards nor variables
 	plain   bool
-	parts   []part
+	head    string // what comes before the first wildcard, where there are no variables
+	parts   []part // of what follows it
 }
 
 // part is a run of runes, or a variable.
@@ -78,6 +80,11 @@ func compile(s string, wildcards, variables bool) (pattern, error) {
 	if !special {
 		return pattern{literal: s, plain: true}, nil
 	}
+	if p.parts == nil {
+		if i := slices.IndexFunc(runes, func(r rune) bool { return r < 0 }); i > 0 {
+			p.head, runes = string(runes[:i]), runes[i:]
+		}
+	}
 	p.parts = append(p.parts, part{runes: runes})
 	return p, nil
 }
@@ -111,6 +118,10 @@ func (p pattern) expand(c *facts) ([]rune, bool) {
 func (p pattern) match(c *facts, s string) (ok, defined bool) {
 	if p.plain {
 		return p.literal == s, true
+	}
+	s, ok = strings.CutPrefix(s, p.head)
+	if !ok {
+		return false, true
 	}
 	runes, defined := p.expand(c)
 	return defined && glob(runes, s), defined
