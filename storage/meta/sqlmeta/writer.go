@@ -20,15 +20,15 @@ const maxBatch = 64
 // writer runs Updates on the one connection that writes. There is no goroutine of its own:
 // of those that wait, whoever gets the turn runs the queue for all.
 type writer struct {
-	turn  chan struct{} // holds one element while somebody writes
-	conn  *conn
-	full  bool // whether commits are synced at present
+	turn chan struct{} // holds one element while somebody writes
+	conn *conn
+	full bool // whether commits are synced at present
 	// stopped is why nothing is written any more: a sync of the log failed, after which the
 	// system may have forgotten what it could not write, and a later sync that succeeds says
 	// nothing of it (the "fsyncgate" of 2018). What is in the log is read again on opening.
 	stopped error
-	mu    sync.Mutex
-	queue []*job
+	mu      sync.Mutex
+	queue   []*job
 }
 
 // job is one Update.
