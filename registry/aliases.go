@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
@@ -46,15 +43,6 @@ func (r *Registry) AddAlias(ctx context.Context, account, alias string) error {
 		}
 		return r.changeRegistry(ctx, tx, operator(meta.AccountID(account)))
 	})
-}
-
-// putRegistry makes an account's registry if there is none.
-func putRegistry(tx meta.Tx, account meta.AccountID) error {
-	_, err := tx.Registries().Get(account)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = tx.Registries().Put(meta.Registry{Account: account, Created: time.Now().UTC()})
-	}
-	return err
 }
 
 // activate makes an alias the account's. The first one of an account is primary, and so
@@ -125,86 +113,6 @@ func (r *Registry) free(tx meta.Tx, account meta.AccountID, name meta.AliasName)
 	return nil
 }
 
-// open makes sure that an account has a registry with an alias, before its first
-// repository.
-func (r *Registry) open(ctx context.Context, tx meta.Tx, op *Op) error {
-	list, err := tx.AliasesOf(op.account)
-	if err != nil || primary(list) != "" {
-		return err
-	}
-	if err := putRegistry(tx, op.account); err != nil {
-		return err
-	}
-	for err = ErrAliasTaken; errors.Is(err, ErrAliasTaken); {
-		err = r.activate(tx, op.account, defaultAlias(), true)
-	}
-	if err != nil {
-		return err
-	}
-	return r.changeRegistry(ctx, tx, op)
-}
-
-// defaultAlias draws an alias of the form that ECR Public gives: k3v9f2x1.
-func defaultAlias() meta.AliasName {
-	var s strings.Builder
-	for range 4 {
-		for _, letters := range []string{"abcdefghijklmnopqrstuvwxyz", "0123456789"} {
-			n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(letters)))) // it cannot fail
-			s.WriteByte(letters[n.Int64()])
-		}
-	}
-	return meta.AliasName(s.String())
-}
-
-// overall begins an operation on the registry of an account: the actor's own if account is
-// empty.
-func (a *Actor) overall(action policy.Action) Op {
-	return Op{Action: action, overall: true, account: meta.AccountID(a.identity.Account)}
-}
-
-// RegistryInfo is a registry with its aliases, active ones first and then those that are
-// asked for.
-type RegistryInfo struct {
-	meta.Registry
-	Aliases []meta.Alias
-}
-
-// Registry returns the actor's registry. One that has no repository yet may not exist: the
-// error then wraps fs.ErrNotExist.
-func (a *Actor) Registry(ctx context.Context) (info RegistryInfo, err error) {
-	err = a.do(ctx, a.overall(policy.DescribeRegistries), func(ctx context.Context, op *Op) error {
-		return a.r.store.View(ctx, func(tx meta.Tx) error {
-			info, err = registryInfo(tx, op.account)
-			return err
-		})
-	})
-	return info, err
-}
-
-func registryInfo(tx meta.Tx, account meta.AccountID) (info RegistryInfo, err error) {
-	if info.Registry, err = tx.Registries().Get(account); err != nil {
-		return info, err
-	}
-	list, err := tx.AliasesOf(account)
-	if err != nil {
-		return info, err
-	}
-	for _, alias := range list {
-		if alias.Status == meta.AliasActive {
-			info.Aliases = append(info.Aliases, alias)
-		}
-	}
-	for req, err := range tx.AliasRequests().Scan(meta.Range[meta.AliasRequestKey]{Prefix: meta.AliasRequestKey{Account: account}}) {
-		if err != nil {
-			return info, err
-		}
-		if req.Status != meta.AliasActive {
-			info.Aliases = append(info.Aliases, meta.Alias{Name: req.Alias, Account: account, Status: req.Status, Created: req.Requested})
-		}
-	}
-	return info, nil
-}
-
 // RequestAlias asks for an alias for the actor's registry. It is decided by the registry's
 // [AliasDecider], at once or later. Asking again for one that was rejected is a new
 // request; for one that is the registry's already, it changes nothing.
@@ -245,17 +153,8 @@ func (r *Registry) request(ctx context.Context, tx meta.Tx, op *Op, key meta.Ali
 	if err := r.free(tx, key.Account, key.Alias); err != nil {
 		return req, err
 	}
-	pending := 0
-	for o, err := range tx.AliasRequests().Scan(meta.Range[meta.AliasRequestKey]{Prefix: meta.AliasRequestKey{Account: key.Account}}) {
-		if err != nil {
-			return req, err
-		}
-		if o.Status == meta.AliasPending {
-			pending++
-		}
-	}
-	if pending >= r.cfg.Quotas.AliasRequests {
-		return req, says(ErrQuota, "the registry has %d requests for aliases that are not decided, which is the limit", pending)
+	if err := r.countAliases(tx, key); err != nil {
+		return req, err
 	}
 	if err := r.open(ctx, tx, op); err != nil {
 		return req, err
@@ -264,9 +163,36 @@ func (r *Registry) request(ctx context.Context, tx meta.Tx, op *Op, key meta.Ali
 	return req, tx.AliasRequests().Put(req)
 }
 
+// countAliases refuses a request that would be one alias too many. What is given up counts for
+// as long as it is held, or one account could keep any number of names from others.
+func (r *Registry) countAliases(tx meta.Tx, key meta.AliasRequestKey) error {
+	names := map[meta.AliasName]bool{}
+	list, err := tx.AliasesOf(key.Account)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if !a.Default && (a.Status != meta.AliasReleased || time.Since(a.Released) < r.cfg.AliasHold) {
+			names[a.Name] = true
+		}
+	}
+	for o, err := range tx.AliasRequests().Scan(meta.Range[meta.AliasRequestKey]{Prefix: meta.AliasRequestKey{Account: key.Account}, Limit: r.cfg.Quotas.Aliases + 1}) {
+		if err != nil {
+			return err
+		}
+		names[o.Alias] = true
+	}
+	if !names[key.Alias] && len(names) >= r.cfg.Quotas.Aliases {
+		return says(ErrQuota, "the registry has %d aliases and requests for them, which is the limit; delete some first", len(names))
+	}
+	return nil
+}
+
 // decide asks the decider and carries out what it says.
 func (r *Registry) decide(ctx context.Context, op *Op, req meta.AliasRequest) (meta.AliasRequest, error) {
-	d, err := r.cfg.AliasDecider.DecideAlias(ctx, req)
+	limited, cancel := context.WithTimeout(ctx, decisionTime)
+	defer cancel()
+	d, err := r.cfg.AliasDecider.DecideAlias(limited, req)
 	if err != nil {
 		r.cfg.Logger.WarnContext(ctx, "an alias could not be decided and stays pending", "alias", req.Alias, "account", req.Account, "error", err)
 		return req, nil
@@ -283,11 +209,15 @@ func (r *Registry) decide(ctx context.Context, op *Op, req meta.AliasRequest) (m
 // settle carries out a decision. An alias that somebody else got meanwhile is rejected.
 func (r *Registry) settle(ctx context.Context, op *Op, req meta.AliasRequest, d AliasDecision) (meta.AliasRequest, error) {
 	var taken error
+	key := meta.AliasRequestKey{Account: req.Account, Alias: req.Alias}
 	err := r.store.Update(settled(ctx), func(tx meta.Tx) error {
-		now, err := tx.AliasRequests().Get(meta.AliasRequestKey{Account: req.Account, Alias: req.Alias})
-		if err != nil || now.Status != meta.AliasPending {
-			req = now
+		now, err := tx.AliasRequests().Get(key)
+		if err != nil {
 			return err
+		}
+		if now.Status != meta.AliasPending {
+			req = now
+			return nil
 		}
 		op.told, taken = unasked, nil
 		req = now
@@ -309,17 +239,6 @@ func (r *Registry) settle(ctx context.Context, op *Op, req meta.AliasRequest, d 
 		err = taken
 	}
 	return req, err
-}
-
-// changeRegistry tells guards and sinks of a change of the operation's registry.
-func (r *Registry) changeRegistry(ctx context.Context, tx meta.Tx, op *Op) error {
-	op.Repository = meta.Repository{Account: op.account}
-	return r.change(ctx, tx, op, &Change{Kind: ChangeRegistry})
-}
-
-// operator is who decides about aliases: no policy is asked.
-func operator(account meta.AccountID) *Op {
-	return &Op{account: account, Identity: auth.Identity{Principal: auth.Principal{Account: string(account), Name: "operator"}}}
 }
 
 // DecideAlias approves or rejects a request for an alias, as the operator of the registry.
@@ -352,6 +271,29 @@ func (r *Registry) PendingAliases(ctx context.Context, after meta.AliasRequestKe
 	return list, err
 }
 
+// decisionTime is how long a decider may take: a publisher's name server is not to hold up
+// the others.
+const decisionTime = 10 * time.Second
+
+// aliasPoll is how often the decider is asked again about what is pending.
+const aliasPoll = time.Minute
+
+// decideAliases does so until ctx ends.
+func (r *Registry) decideAliases(ctx context.Context) {
+	tick := time.NewTicker(aliasPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := r.decidePending(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Logger.WarnContext(ctx, "aliases could not be decided", "error", err)
+			}
+		}
+	}
+}
+
 // decidePending asks the decider again about all that is pending.
 func (r *Registry) decidePending(ctx context.Context) error {
 	var after meta.AliasRequestKey
@@ -361,8 +303,8 @@ func (r *Registry) decidePending(ctx context.Context) error {
 			return err
 		}
 		for _, req := range list {
-			if _, err := r.decide(ctx, operator(req.Account), req); err != nil && !errors.Is(err, ErrAliasTaken) {
-				return err
+			if _, err := r.decide(ctx, operator(req.Account), req); err != nil && !errors.Is(err, ErrAliasTaken) && !errors.Is(err, fs.ErrNotExist) {
+				r.cfg.Logger.WarnContext(ctx, "an alias could not be settled and stays pending", "alias", req.Alias, "account", req.Account, "error", err)
 			}
 			after = meta.AliasRequestKey{Account: req.Account, Alias: req.Alias}
 		}
@@ -475,65 +417,5 @@ func (a *Actor) SetPrimaryAlias(ctx context.Context, alias string) error {
 			}
 			return a.r.changeRegistry(ctx, tx, op)
 		})
-	})
-}
-
-// RegistryCatalogData returns the display name of the actor's registry.
-func (a *Actor) RegistryCatalogData(ctx context.Context) (displayName string, err error) {
-	err = a.do(ctx, a.overall(policy.GetRegistryCatalogData), func(ctx context.Context, op *Op) error {
-		return a.r.store.View(ctx, func(tx meta.Tx) error {
-			row, err := tx.Registries().Get(op.account)
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			displayName = row.DisplayName
-			return err
-		})
-	})
-	return displayName, err
-}
-
-// MaxDisplayName is how many characters the name of a registry has at most.
-const MaxDisplayName = 100
-
-// PutRegistryCatalogData sets the display name of the actor's registry, of up to
-// [MaxDisplayName] characters. The registry comes to be with it.
-func (a *Actor) PutRegistryCatalogData(ctx context.Context, displayName string) error {
-	return a.do(ctx, a.overall(policy.PutRegistryCatalogData), func(ctx context.Context, op *Op) error {
-		if err := checkText("displayName", displayName, MaxDisplayName, false); err != nil {
-			return err
-		}
-		return a.r.store.Update(ctx, func(tx meta.Tx) error {
-			op.told = unasked
-			if err := a.r.open(ctx, tx, op); err != nil {
-				return err
-			}
-			row, err := tx.Registries().Get(op.account)
-			if err != nil {
-				return err
-			}
-			row.DisplayName = displayName
-			if err := tx.Registries().Put(row); err != nil {
-				return err
-			}
-			return a.r.changeRegistry(ctx, tx, op)
-		})
-	})
-}
-
-// SetVerified says whether the operator vouches for who an account is.
-func (r *Registry) SetVerified(ctx context.Context, account string, verified bool) error {
-	op := operator(meta.AccountID(account))
-	return r.store.Update(ctx, func(tx meta.Tx) error {
-		op.told = unasked
-		row, err := tx.Registries().Get(op.account)
-		if err != nil || row.Verified == verified {
-			return err
-		}
-		row.Verified = verified
-		if err := tx.Registries().Put(row); err != nil {
-			return err
-		}
-		return r.changeRegistry(ctx, tx, op)
 	})
 }

@@ -27,7 +27,7 @@ type CatalogData struct {
 	About, Usage     string   // up to 25,600 characters each
 	// Logo is an image to set: PNG, JPEG or GIF of up to 512,000 bytes, with sides of 60 to
 	// 2048 pixels. It is decoded and written anew, so that what strangers see is an image
-	// and nothing else. Empty keeps none.
+	// and nothing else. Empty removes the one that is set.
 	Logo []byte
 	// LogoURL is the path of the logo that is set, below the registry's URL; "" for none.
 	LogoURL string
@@ -44,6 +44,7 @@ const (
 	maxLogo        = 512000
 	minLogoSide    = 60
 	maxLogoSide    = 2048
+	maxLogos       = 2 // decoded at once: each takes up to some 64 MB
 )
 
 // LogoPath is what the paths of logos begin with.
@@ -92,7 +93,13 @@ func (r *Registry) prepareCatalog(ctx context.Context, c *CatalogData) (putter, 
 		Description: c.Description, Architectures: c.Architectures, OperatingSystems: c.OperatingSystems, About: c.About, Usage: c.Usage,
 	}
 	if len(c.Logo) > 0 {
+		select {
+		case r.logos <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		raw, mediaType, err := renderLogo(c.Logo)
+		<-r.logos
 		if err != nil {
 			return nil, err
 		}
@@ -215,11 +222,34 @@ func (a *Actor) PutCatalogData(ctx context.Context, name string, c CatalogData) 
 	return c, err
 }
 
+// SetCertified says whether the operator certifies a repository, named as alias/repository.
+func (r *Registry) SetCertified(ctx context.Context, name string, certified bool) error {
+	alias, rest := splitName(name)
+	repo, err := r.store.Find(ctx, alias, rest)
+	if err != nil {
+		return err
+	}
+	op := operator(repo.Account)
+	op.Repository = repo
+	return r.store.Update(ctx, func(tx meta.Tx) error {
+		op.told = unasked
+		row, err := tx.Catalogs().Get(repo.ID)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		row.Repository, row.Certified = repo.ID, certified
+		if err := tx.Catalogs().Put(row); err != nil {
+			return err
+		}
+		return r.change(ctx, tx, op, &Change{Kind: ChangeCatalog})
+	})
+}
+
 // Logo returns the logo that a path leads to, [LogoPath] and what follows it, and its media
 // type. Whoever may pull from the repository may see it; its bytes never change.
 func (a *Actor) Logo(ctx context.Context, path string) (raw []byte, mediaType string, err error) {
 	name, file, ok := cutLast(strings.TrimPrefix(path, LogoPath))
-	if !ok {
+	if alias, _ := splitName(name); !ok || isAccount(alias) {
 		return nil, "", nameUnknown(path)
 	}
 	err = a.do(ctx, Op{Action: policy.BatchGetImage, Name: name}, func(ctx context.Context, op *Op) error {

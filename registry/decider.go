@@ -43,7 +43,7 @@ func (ByHand) DecideAlias(context.Context, meta.AliasRequest) (AliasDecision, er
 }
 
 // ByDNS approves an alias once a TXT record proves that the domain it stands for is the
-// publisher's: at _esplanade-challenge.DOMAIN, with the text esplanade-alias=CHALLENGE,
+// publisher's: at _esplanade-challenge.DOMAIN., with the text esplanade-alias=CHALLENGE,
 // where the challenge is that of the request.
 type ByDNS struct {
 	// Domain returns the domain that an alias stands for, or "" if for none, which
@@ -68,7 +68,7 @@ func (d ByDNS) DecideAlias(ctx context.Context, req meta.AliasRequest) (AliasDec
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupTXT
 	}
-	records, err := lookup(ctx, "_esplanade-challenge."+domain)
+	records, err := lookup(ctx, "_esplanade-challenge."+strings.TrimSuffix(domain, ".")+".") // not below a search domain
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
 		return AliasDecision{}, nil // not published yet
 	}

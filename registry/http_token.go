@@ -124,7 +124,8 @@ func (c *call) answerToken(identity auth.Identity, scopes []string, offline bool
 				lasts = min(lasts, time.Until(end).Truncate(time.Second))
 			}
 			t, err := c.r.cfg.Issuer.Issue(ctx, auth.Grant{
-				Kind: auth.RefreshToken, Principal: identity.Principal, AccessKey: identity.AccessKey, Audience: audience, Lifetime: lasts,
+				Kind: auth.RefreshToken, Principal: identity.Principal, AccessKey: identity.AccessKey, Scope: identity.Scope,
+				Audience: audience, Lifetime: lasts,
 			})
 			if err != nil {
 				return err

@@ -41,9 +41,8 @@ func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) 
 				if more = len(rows) > describePage; more {
 					rows = rows[:describePage]
 				}
-				known := sizes{}
 				for _, m := range rows {
-					img, err := describe(tx, known, m)
+					img, err := describe(tx, m)
 					if err != nil {
 						return err
 					}
@@ -61,7 +60,7 @@ func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) 
 func (a *Actor) DescribeImages(ctx context.Context, name string, refs ...manifest.Reference) (list []Image, err error) {
 	err = a.do(ctx, Op{Action: policy.DescribeImages, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 		return a.r.store.View(ctx, func(tx meta.Tx) error {
-			seen, known := map[manifest.Digest]bool{}, sizes{}
+			seen := map[manifest.Digest]bool{}
 			for _, ref := range refs {
 				m, err := find(tx, op.Repository.ID, ref)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +73,7 @@ func (a *Actor) DescribeImages(ctx context.Context, name string, refs ...manifes
 					continue
 				}
 				seen[m.Digest] = true
-				img, err := describe(tx, known, m)
+				img, err := describe(tx, m)
 				if err != nil {
 					return err
 				}
@@ -106,11 +105,8 @@ func find(tx meta.Tx, repo meta.RepositoryID, ref manifest.Reference) (meta.Mani
 var errOtherDigest = fmt.Errorf("the tag points to another digest: %w", fs.ErrNotExist)
 
 // describe puts together what lists show of a manifest, with its tags.
-func describe(tx meta.Tx, known sizes, m meta.Manifest) (Image, error) {
-	img, err := summarize(tx, known, m)
-	if err != nil {
-		return img, err
-	}
+func describe(tx meta.Tx, m meta.Manifest) (Image, error) {
+	img := summarize(m)
 	tags, err := tx.TagsOf(m.Repository, m.Digest)
 	for _, t := range tags {
 		img.Tags = append(img.Tags, t.Name)
@@ -119,49 +115,12 @@ func describe(tx meta.Tx, known sizes, m meta.Manifest) (Image, error) {
 }
 
 // summarize is describe without the tags.
-func summarize(tx meta.Tx, known sizes, m meta.Manifest) (img Image, err error) {
-	img = Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
+func summarize(m meta.Manifest) Image {
+	img := Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
 	if img.ArtifactType == "" {
 		img.ArtifactType = m.ArtifactType
 	}
-	if manifest.IsIndex(m.MediaType) {
-		img.Size, err = known.of(tx, m)
-	}
-	return img, err
-}
-
-// sizes remembers those of indexes that were looked into for one answer, so that each is
-// once, however they are nested.
-type sizes map[manifest.Digest]int64
-
-// of returns the size of the largest image that an index leads to.
-func (s sizes) of(tx meta.Tx, m meta.Manifest) (size int64, err error) {
-	if size, ok := s[m.Digest]; ok {
-		return size, nil
-	}
-	s[m.Digest] = 0
-	for e, err := range tx.Edges().Scan(meta.Range[meta.EdgeKey]{Prefix: meta.EdgeKey{Repository: m.Repository, Parent: m.Digest}}) {
-		if err != nil {
-			return 0, err
-		}
-		if e.Kind != manifest.EdgeChild {
-			continue
-		}
-		child, err := tx.Manifests().Get(meta.ManifestKey{Repository: m.Repository, Digest: e.Child})
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		n := child.ImageSize
-		if err == nil && manifest.IsIndex(child.MediaType) {
-			n, err = s.of(tx, child)
-		}
-		if err != nil {
-			return 0, err
-		}
-		size = max(size, n)
-	}
-	s[m.Digest] = size
-	return size, nil
+	return img
 }
 
 // ImageTag is a tag with the image that it points to.
@@ -176,7 +135,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 	return pages(after, func(after string) (list []ImageTag, more bool, err error) {
 		err = a.do(ctx, Op{Action: policy.DescribeImageTags, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 			return a.r.store.View(ctx, func(tx meta.Tx) error {
-				repo, images, known := op.Repository.ID, map[manifest.Digest]Image{}, sizes{}
+				repo, images := op.Repository.ID, map[manifest.Digest]Image{}
 				for t, err := range tx.Tags().Scan(meta.Range[meta.TagKey]{
 					Prefix: meta.TagKey{Repository: repo}, After: meta.TagKey{Repository: repo, Name: after}, Limit: describePage + 1,
 				}) {
@@ -192,9 +151,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 						if err != nil {
 							return err
 						}
-						if img, err = summarize(tx, known, m); err != nil {
-							return err
-						}
+						img = summarize(m)
 						images[t.Digest] = img
 					}
 					list = append(list, ImageTag{t.Name, t.Moved, img})
@@ -206,8 +163,7 @@ func (a *Actor) ImageTags(ctx context.Context, name, after string) iter.Seq2[Ima
 	}, func(t ImageTag) string { return t.Name })
 }
 
-// FailureCode says why an image of a batch was not deleted, or a layer not found, in the
-// words of ECR Public.
+// FailureCode says why an image of a batch was not deleted, in the words of ECR Public.
 type FailureCode string
 
 // The failures of [Actor.DeleteImages].
@@ -234,7 +190,12 @@ func (a *Actor) DeleteImages(ctx context.Context, name string, refs ...manifest.
 	err = a.do(ctx, Op{Action: policy.BatchDeleteImage, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 		return a.r.update(ctx, op, func(tx meta.Tx) error {
 			results = nil
+			seen := map[manifest.Reference]bool{}
 			for _, ref := range refs {
+				if seen[ref] {
+					continue
+				}
+				seen[ref] = true
 				list, err := a.r.deleteImage(ctx, tx, op, ref)
 				if err != nil {
 					return err
@@ -278,15 +239,9 @@ func (r *Registry) deleteImage(ctx context.Context, tx meta.Tx, op *Op, ref mani
 	if ref.Tag != "" && len(tags) > 1 {
 		return []ImageResult{{Reference: manifest.Reference{Tag: ref.Tag, Digest: m.Digest}}}, r.moveTag(ctx, tx, op, ref.Tag, nil)
 	}
-	parents, err := tx.Parents(op.Repository.ID, m.Digest, unlimited)
+	holders, err := holders(tx, m)
 	if err != nil {
 		return nil, err
-	}
-	var holders []string
-	for _, e := range parents {
-		if e.Kind == manifest.EdgeChild {
-			holders = append(holders, string(e.Parent))
-		}
 	}
 	if len(holders) > 0 {
 		if ref.Tag != "" { // the tag can go all the same
@@ -305,6 +260,29 @@ func (r *Registry) deleteImage(ctx context.Context, tx meta.Tx, op *Op, ref mani
 		list = append(list, ImageResult{Reference: manifest.Reference{Tag: t.Name, Digest: m.Digest}})
 	}
 	return list, nil
+}
+
+// maxHolders is how many of the indexes are named that keep an image.
+const maxHolders = 10
+
+// holders returns some of the indexes that refer to a manifest. What has it as its subject
+// does not keep it.
+func holders(tx meta.Tx, m meta.Manifest) (list []string, err error) {
+	for limit := 4 * maxHolders; ; limit *= 4 {
+		parents, err := tx.Parents(m.Repository, m.Digest, limit)
+		if err != nil {
+			return nil, err
+		}
+		list = nil
+		for _, e := range parents {
+			if e.Kind == manifest.EdgeChild && len(list) < maxHolders {
+				list = append(list, string(e.Parent))
+			}
+		}
+		if len(list) > 0 || len(parents) < limit {
+			return list, nil
+		}
+	}
 }
 
 // PutImage is PushManifest as ECR Public has it: one that the repository has already, with

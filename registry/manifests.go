@@ -67,7 +67,10 @@ func (r *Registry) insertManifest(ctx context.Context, tx meta.Tx, op *Op, m *ma
 		if !seen || e.Kind < kind {
 			edges[d] = e.Kind
 		}
-		size, err := r.present(tx, op, e)
+		size, image, err := r.present(tx, op, e)
+		if e.Kind == manifest.EdgeChild {
+			row.ImageSize = max(row.ImageSize, image)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			unknown = append(unknown, d)
@@ -102,18 +105,18 @@ func (r *Registry) insertManifest(ctx context.Context, tx meta.Tx, op *Op, m *ma
 	return nil
 }
 
-// present returns the size of what an edge leads to, -1 where it need not be there, or an
-// error wrapping fs.ErrNotExist.
-func (r *Registry) present(tx meta.Tx, op *Op, e manifest.Edge) (int64, error) {
+// present returns the size of what an edge leads to, and of a manifest that of its image; -1
+// where it need not be there, or an error wrapping fs.ErrNotExist.
+func (r *Registry) present(tx meta.Tx, op *Op, e manifest.Edge) (size, image int64, err error) {
 	switch {
 	case e.NeedsBlob():
 		b, err := tx.Linked(op.Repository.ID, e.Descriptor.Digest)
-		return b.Size, err
+		return b.Size, 0, err
 	case e.Kind == manifest.EdgeChild:
 		m, err := tx.Manifests().Get(meta.ManifestKey{Repository: op.Repository.ID, Digest: e.Descriptor.Digest})
-		return m.Size, err
+		return m.Size, m.ImageSize, err
 	}
-	return -1, nil
+	return -1, 0, nil
 }
 
 // platform reads where an image runs from its configuration, or "" where that does not say
@@ -191,6 +194,7 @@ func (r *Registry) removeManifest(ctx context.Context, tx meta.Tx, op *Op, m met
 		}
 	}
 	r.caches.forgetReference(tx, repo, string(d))
+	tx.AfterCommit(func() { r.headroom.Remove(repo) })
 	return tx.Manifests().Delete(meta.ManifestKey{Repository: repo, Digest: d})
 }
 

@@ -126,11 +126,11 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 	switch {
 	case op.wide:
 	case op.overall:
-		if op.account == "" && op.Action != policy.GetAuthorizationToken && !op.Identity.IsAnonymous() {
-			return says(ErrDenied, "the principal is of no account")
-		}
 		if err := r.authorize(ctx, op, op.Action); err != nil {
 			return err
+		}
+		if op.account == "" && op.Action != policy.GetAuthorizationToken {
+			return says(ErrDenied, "the principal is of no account")
 		}
 	default:
 		if err := manifest.CheckName(op.Name); err != nil {
@@ -248,9 +248,13 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 	if pull {
 		return nameUnknown(op.Name)
 	}
-	if op.Repository.ID != 0 && string(target.Account) != op.Identity.Account && target.Visibility != meta.Public {
-		// What a policy says would tell that there is a repository to have one.
+	if !op.overall && string(target.Account) != op.Identity.Account {
+		// What a policy of the repository says is its owner's alone; and who is not told the
+		// account must not ask it of conditions.
 		absent := meta.Repository{Account: target.Account, Name: target.Name}
+		if !op.byAccount {
+			absent.Account = noAccount
+		}
 		if d, err = r.evaluate(ctx, op, op.Identity.Principal, action, absent); err != nil {
 			return err
 		}

@@ -18,7 +18,6 @@ const (
 	outboxPoll = 5 * time.Second  // for events of other nodes
 	minRetry   = time.Second      // after the first failure of a delivery; doubled each time
 	maxRetry   = 10 * time.Minute //
-	aliasPoll  = time.Minute      // for aliases that are not decided
 )
 
 // Run delivers events to the sinks of the configuration, and asks the decider of aliases
@@ -55,17 +54,12 @@ func (r *Registry) Run(ctx context.Context) error {
 		woken = append(woken, d.wake)
 		wg.Go(func() { d.run(ctx) })
 	}
-	tick := time.NewTicker(aliasPoll)
-	defer tick.Stop()
+	wg.Go(func() { r.decideAliases(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
 			wg.Wait()
 			return nil
-		case <-tick.C:
-			if err := r.decidePending(ctx); err != nil && ctx.Err() == nil {
-				r.cfg.Logger.WarnContext(ctx, "aliases could not be decided", "error", err)
-			}
 		case <-r.wake:
 			for _, w := range woken {
 				select {

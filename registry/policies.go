@@ -90,6 +90,24 @@ func (a *Actor) DeleteRepositoryPolicy(ctx context.Context, name string) (text s
 	return text, err
 }
 
+// RemoveRepositoryPolicy removes the policy of a repository, named as alias/repository, as
+// the operator: for an owner who has locked themselves out.
+func (r *Registry) RemoveRepositoryPolicy(ctx context.Context, name string) error {
+	alias, rest := splitName(name)
+	repo, err := r.store.Find(ctx, alias, rest)
+	if err != nil {
+		return err
+	}
+	op := operator(repo.Account)
+	op.Name, op.Repository = name, repo
+	return r.update(ctx, op, func(tx meta.Tx) error {
+		if err := tx.RepositoryPolicies().Delete(op.Repository.ID); err != nil {
+			return err
+		}
+		return r.markPolicy(ctx, tx, op, false)
+	})
+}
+
 // markPolicy keeps in the repository's row whether it has a policy.
 func (r *Registry) markPolicy(ctx context.Context, tx meta.Tx, op *Op, has bool) error {
 	op.Repository.HasPolicy = has

@@ -205,7 +205,7 @@ func TestDeciders(t *testing.T) {
 		}}
 	}
 	proved := deciderFunc(func(ctx context.Context, req meta.AliasRequest) (registry.AliasDecision, error) {
-		return dns(map[string][]string{"_esplanade-challenge." + string(req.Alias): {"v=spf1", "esplanade-alias=" + req.Challenge}}, nil).DecideAlias(ctx, req)
+		return dns(map[string][]string{"_esplanade-challenge." + string(req.Alias) + ".": {"v=spf1", "esplanade-alias=" + req.Challenge}}, nil).DecideAlias(ctx, req)
 	})
 	for name, c := range map[string]struct {
 		decider registry.AliasDecider
@@ -217,7 +217,7 @@ func TestDeciders(t *testing.T) {
 		"ByHand":                      {registry.ByHand{}, "acme", meta.AliasPending},
 		"ByDNS, no domain":            {dns(nil, nil), "acme", meta.AliasRejected},
 		"ByDNS, no record":            {dns(nil, nil), "acme.example", meta.AliasPending},
-		"ByDNS, another record":       {dns(map[string][]string{"_esplanade-challenge.acme.example": {"esplanade-alias=", "esplanade-alias=x"}}, nil), "acme.example", meta.AliasPending},
+		"ByDNS, another record":       {dns(map[string][]string{"_esplanade-challenge.acme.example.": {"esplanade-alias=", "esplanade-alias=x"}}, nil), "acme.example", meta.AliasPending},
 		"ByDNS, the record elsewhere": {dns(map[string][]string{"acme.example": {"esplanade-alias=x"}}, nil), "acme.example", meta.AliasPending},
 		"ByDNS, failing":              {dns(nil, &net.DNSError{Err: "server misbehaving", IsTemporary: true}), "acme.example", meta.AliasPending},
 		"ByDNS, proved":               {proved, "acme.example", meta.AliasActive},
@@ -533,7 +533,7 @@ func TestAliasHold(t *testing.T) {
 
 func TestLookAlikesAreRefused(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, always)
+	s := registrytest.New(t, always, func(cfg *registry.Config) { cfg.Quotas.Aliases = -1 })
 	ctx := t.Context()
 	one, two := s.As(rootOf(account1)), s.As(rootOf(account2))
 	for _, pair := range [][2]string{
@@ -671,10 +671,10 @@ func TestRacingForOneAlias(t *testing.T) {
 	}
 }
 
-func TestQuotaOfAliasRequests(t *testing.T) {
+func TestQuotaOfAliases(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ quota, asked int }{{0, 10}, {2, 2}, {-1, 30}} {
-		s := registrytest.New(t, func(cfg *registry.Config) { cfg.Quotas.AliasRequests = c.quota })
+	for _, c := range []struct{ quota, asked int }{{0, 20}, {2, 2}, {-1, 30}} {
+		s := registrytest.New(t, func(cfg *registry.Config) { cfg.Quotas.Aliases = c.quota })
 		a := s.As(rootOf(account1))
 		for i := range c.asked {
 			if _, err := a.RequestAlias(t.Context(), fmt.Sprintf("want%c%c", 'a'+i/26, 'a'+i%26)); err != nil {
@@ -687,12 +687,18 @@ func TestQuotaOfAliasRequests(t *testing.T) {
 		wantErr(t, "one too many", second(a.RequestAlias(t.Context(), "toomany")), registry.ErrQuota)
 		wantErr(t, "one that is pending", second(a.RequestAlias(t.Context(), "wantaa")), nil)
 		wantErr(t, "one of another account", second(s.As(rootOf(account2)).RequestAlias(t.Context(), "toomany")), nil)
-		// taking one back, and a decision, make room
+		// taking one back makes room, a rejection does when it is taken away, and what is given
+		// up when it is not held any more
 		wantErr(t, "take back", a.DeleteAlias(t.Context(), "wantaa"), nil)
 		wantErr(t, "in its place", second(a.RequestAlias(t.Context(), "again")), nil)
 		wantErr(t, "reject", s.DecideAlias(t.Context(), account1, "again", registry.AliasDecision{Status: meta.AliasRejected}), nil)
+		wantErr(t, "beside one that is rejected", second(a.RequestAlias(t.Context(), "another")), registry.ErrQuota)
+		wantErr(t, "take the rejected one away", a.DeleteAlias(t.Context(), "again"), nil)
 		wantErr(t, "in its place", second(a.RequestAlias(t.Context(), "another")), nil)
-		wantErr(t, "one too many again", second(a.RequestAlias(t.Context(), "again")), registry.ErrQuota)
+		wantErr(t, "approve", s.DecideAlias(t.Context(), account1, "another", registry.AliasDecision{Status: meta.AliasActive}), nil)
+		wantErr(t, "give up", a.DeleteAlias(t.Context(), "another"), nil)
+		wantErr(t, "beside one that is held", second(a.RequestAlias(t.Context(), "third")), registry.ErrQuota)
+		wantErr(t, "what was given up", second(a.RequestAlias(t.Context(), "another")), nil)
 	}
 }
 

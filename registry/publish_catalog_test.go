@@ -428,7 +428,7 @@ func TestAFailedCreateLeavesItsLogoForReview(t *testing.T) {
 		opts registry.CreateOptions
 		want error
 	}{
-		"too many tags": {"test/cap", registry.CreateOptions{Tags: manyTags(51)}, registry.ErrResourceTagsMany},
+		"too many tags": {"test/cap", registry.CreateOptions{Tags: manyTags(51)}, registry.ErrTooManyResourceTags},
 		"invalid tag":   {"test/cap", registry.CreateOptions{Tags: map[string]string{"aws:x": ""}}, registry.ErrResourceTagInvalid},
 		"invalid name":  {"test/c", registry.CreateOptions{}, registry.ErrNameInvalid},
 		"quota":         {"test/cap", registry.CreateOptions{}, registry.ErrQuota},
@@ -511,14 +511,14 @@ func TestResourceTags(t *testing.T) {
 	have(good)
 
 	room := registry.MaxResourceTags - len(good)
-	wantErr(t, "one too many", owner.TagRepository(ctx, "test/hat", manyTags(room+1)), registry.ErrResourceTagsMany)
+	wantErr(t, "one too many", owner.TagRepository(ctx, "test/hat", manyTags(room+1)), registry.ErrTooManyResourceTags)
 	have(good)
 	wantErr(t, "exactly the limit", owner.TagRepository(ctx, "test/hat", manyTags(room)), nil)
-	wantErr(t, "one more", owner.TagRepository(ctx, "test/hat", map[string]string{"new": ""}), registry.ErrResourceTagsMany)
+	wantErr(t, "one more", owner.TagRepository(ctx, "test/hat", map[string]string{"new": ""}), registry.ErrTooManyResourceTags)
 	wantErr(t, "one that is there", owner.TagRepository(ctx, "test/hat", map[string]string{"key0": "other"}), nil)
 	wantErr(t, "remove one", owner.UntagRepository(ctx, "test/hat", "key0"), nil)
 	wantErr(t, "one more, now that there is room", owner.TagRepository(ctx, "test/hat", map[string]string{"new": ""}), nil)
-	wantErr(t, "create with one too many", second(owner.CreateRepository(ctx, "test/cap", &registry.CreateOptions{Tags: manyTags(51)})), registry.ErrResourceTagsMany)
+	wantErr(t, "create with one too many", second(owner.CreateRepository(ctx, "test/cap", &registry.CreateOptions{Tags: manyTags(51)})), registry.ErrTooManyResourceTags)
 	wantErr(t, "create with the limit", second(owner.CreateRepository(ctx, "test/cap", &registry.CreateOptions{Tags: manyTags(50)})), nil)
 	for _, e := range told() {
 		if e.Type != event.TagsChanged && e.Type != event.RepositoryCreated || e.Account != registrytest.Account || e.Repository == "" {

@@ -295,7 +295,7 @@ func TestQuotaOfLayerParts(t *testing.T) {
 // Quotas of less than 0 are none, and of 0 are ECR Public's.
 func TestNoQuotas(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, withQuotas(registry.Quotas{Repositories: -1, Images: -1, TagsPerImage: -1, LayerParts: -1, LayerSize: -1, AliasRequests: -1}))
+	s := registrytest.New(t, withQuotas(registry.Quotas{Repositories: -1, Images: -1, TagsPerImage: -1, LayerParts: -1, LayerSize: -1, Aliases: -1}))
 	var tags []string
 	for i := range 1001 {
 		tags = append(tags, fmt.Sprintf("v%d", i))

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"time"
+
 	"slices"
 
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -9,12 +11,12 @@ import (
 // Quotas bound what an account may have. In each, 0 stands for the default, which is ECR
 // Public's (its "Service quotas" page), and less than 0 for no limit.
 type Quotas struct {
-	Repositories  int   // of an account: 10,000
-	Images        int   // manifests of a repository: 100,000; each further node may add a 16th
-	TagsPerImage  int   // 1,000
-	LayerParts    int   // parts or chunks of an upload: 1,000 by the control plane
-	LayerSize     int64 // bytes of a blob: 10,000 MiB
-	AliasRequests int   // of an account, that are not decided: 10
+	Repositories int   // of an account: 10,000
+	Images       int   // manifests of a repository: 100,000; each further node may add a 16th
+	TagsPerImage int   // 1,000
+	LayerParts   int   // parts or chunks of an upload: 1,000 by the control plane
+	LayerSize    int64 // bytes of a blob: 10,000 MiB
+	Aliases      int   // of an account: those asked for, rejected, active, or given up and still held: 20
 }
 
 // unlimited is more than there can be of anything.
@@ -25,7 +27,7 @@ func (q Quotas) resolve() Quotas {
 		field    *int
 		standard int
 	}{
-		{&q.Repositories, 10_000}, {&q.Images, 100_000}, {&q.TagsPerImage, 1000}, {&q.LayerParts, 1000}, {&q.AliasRequests, 10},
+		{&q.Repositories, 10_000}, {&q.Images, 100_000}, {&q.TagsPerImage, 1000}, {&q.LayerParts, 1000}, {&q.Aliases, 20},
 	} {
 		if *n.field == 0 {
 			*n.field = n.standard
@@ -48,7 +50,16 @@ const (
 	// share is the part of what is left of a quota, as its divisor, that a node uses up before
 	// it counts again.
 	share = 16
+	// fullFor is how long a repository that was found full is not counted again, unless this
+	// node deletes something: clients repeat what is refused for a quota.
+	fullFor = time.Second
 )
+
+// headroom is how far a repository is from its quota of images, as far as this node knows.
+type headroom struct {
+	left int       // how many this node may add before it counts again
+	full time.Time // when the quota was found used up
+}
 
 // countImage refuses a manifest that would be one too many. Counting costs what the
 // repository is large, so it is done again only once this node's part of what was left
@@ -58,18 +69,25 @@ func (r *Registry) countImage(tx meta.Tx, repo meta.RepositoryID, name string) e
 	if limit == unlimited {
 		return nil
 	}
-	if left, ok := r.headroom.Get(repo); ok && left > 0 {
-		r.headroom.Add(repo, left-1)
+	full := says(ErrQuota, "the repository %s has %d images, which is the limit; delete some first", name, limit)
+	room, ok := r.headroom.Get(repo)
+	if ok && room.left > 0 {
+		room.left--
+		r.headroom.Add(repo, room) // also if the transaction is not committed: it is counted again the sooner
 		return nil
+	}
+	if ok && time.Since(room.full) < fullFor {
+		return full
 	}
 	n, err := tx.CountImages(repo, limit)
 	if err != nil {
 		return err
 	}
 	if n >= limit {
-		return says(ErrQuota, "the repository %s has %d images, which is the limit; delete some first", name, limit)
+		r.headroom.Add(repo, headroom{full: time.Now()})
+		return full
 	}
-	r.headroom.Add(repo, (limit-n-1)/share)
+	r.headroom.Add(repo, headroom{left: (limit - n - 1) / share})
 	return nil
 }
 

@@ -28,7 +28,8 @@ type Registry struct {
 	// may be used once, by this node, without claiming another; see claim.
 	firstKeys *lru.Cache[meta.UploadID, string]
 	keys      *lru.Cache[string, keyState]
-	headroom  *lru.Cache[meta.RepositoryID, int]
+	headroom  *lru.Cache[meta.RepositoryID, headroom]
+	logos     chan struct{} // held while one is decoded
 	wake      chan struct{} // tells Run of new events
 }
 
@@ -49,6 +50,7 @@ func New(cfg Config) (*Registry, error) {
 		auth:   cfg.Authenticators,
 		login:  cfg.Authenticators,
 		caches: newCaches(cfg.ManifestCache),
+		logos:  make(chan struct{}, maxLogos),
 		wake:   make(chan struct{}, 1),
 	}
 	if r.firstKeys, err = lru.New[meta.UploadID, string](maxFirstKeys); err != nil {
@@ -62,7 +64,7 @@ func New(cfg Config) (*Registry, error) {
 	if r.keys, err = lru.New[string, keyState](rememberedKeys); err != nil {
 		return nil, err
 	}
-	if r.headroom, err = lru.New[meta.RepositoryID, int](rememberedCounts); err != nil {
+	if r.headroom, err = lru.New[meta.RepositoryID, headroom](rememberedCounts); err != nil {
 		return nil, err
 	}
 	return r, nil

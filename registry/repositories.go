@@ -67,6 +67,9 @@ func (a *Actor) CreateRepository(ctx context.Context, name string, opts *CreateO
 	if opts == nil {
 		opts = &CreateOptions{}
 	}
+	if err := checkTags(opts.Tags); err != nil {
+		return meta.Repository{}, err
+	}
 	var repo meta.Repository
 	op := Op{Action: policy.CreateRepository, Name: name, asks: true, creates: true, RequestTags: opts.Tags}
 	for key := range opts.Tags {
@@ -78,11 +81,6 @@ func (a *Actor) CreateRepository(ctx context.Context, name string, opts *CreateO
 		}
 		if len(opts.Tags) > 0 {
 			if err := a.r.authorize(ctx, op, policy.TagResource); err != nil {
-				return err
-			}
-		}
-		for key, value := range opts.Tags {
-			if err := checkTag(key, value); err != nil {
 				return err
 			}
 		}

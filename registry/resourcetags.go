@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -28,14 +29,9 @@ func (r *Registry) putTags(ctx context.Context, tx meta.Tx, op *Op, tags map[str
 	if err != nil {
 		return err
 	}
-	for key, value := range tags {
-		if err := checkTag(key, value); err != nil {
-			return err
-		}
-		have[key] = value
-	}
+	maps.Copy(have, tags)
 	if len(have) > MaxResourceTags {
-		return says(ErrResourceTagsMany, "the repository %s would have %d tags, the limit is %d", op.Name, len(have), MaxResourceTags)
+		return says(ErrTooManyResourceTags, "the repository %s would have %d tags, the limit is %d", op.Name, len(have), MaxResourceTags)
 	}
 	for key, value := range tags {
 		if err := tx.ResourceTags().Put(meta.ResourceTag{Repository: op.Repository.ID, Key: key, Value: value}); err != nil {
@@ -43,6 +39,17 @@ func (r *Registry) putTags(ctx context.Context, tx meta.Tx, op *Op, tags map[str
 		}
 	}
 	return r.change(ctx, tx, op, &Change{Kind: ChangeTags})
+}
+
+// checkTags refuses tags before a policy is asked about them, which compares them with
+// patterns: at a cost that grows with their length.
+func checkTags(tags map[string]string) error {
+	for key, value := range tags {
+		if err := checkTag(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkTag(key, value string) error {
@@ -68,6 +75,9 @@ func (a *Actor) RepositoryTags(ctx context.Context, name string) (tags map[strin
 
 // TagRepository adds tags to a repository and changes those that it has already.
 func (a *Actor) TagRepository(ctx context.Context, name string, tags map[string]string) error {
+	if err := checkTags(tags); err != nil {
+		return err
+	}
 	op := Op{Action: policy.TagResource, Name: name, asks: true, RequestTags: tags}
 	for key := range tags {
 		op.TagKeys = append(op.TagKeys, key)
@@ -79,12 +89,12 @@ func (a *Actor) TagRepository(ctx context.Context, name string, tags map[string]
 
 // UntagRepository removes tags from a repository, as far as it has them.
 func (a *Actor) UntagRepository(ctx context.Context, name string, keys ...string) error {
-	return a.do(ctx, Op{Action: policy.UntagResource, Name: name, asks: true, TagKeys: keys}, func(ctx context.Context, op *Op) error {
-		for _, key := range keys {
-			if err := checkTag(key, ""); err != nil {
-				return err
-			}
+	for _, key := range keys {
+		if err := checkTag(key, ""); err != nil {
+			return err
 		}
+	}
+	return a.do(ctx, Op{Action: policy.UntagResource, Name: name, asks: true, TagKeys: keys}, func(ctx context.Context, op *Op) error {
 		return a.r.update(ctx, op, func(tx meta.Tx) error {
 			for _, key := range keys {
 				if err := tx.ResourceTags().Delete(meta.ResourceTagKey{Repository: op.Repository.ID, Key: key}); err != nil {

@@ -241,7 +241,7 @@ func (a attempt) finish(tx meta.Tx, op *Op) (meta.Upload, error) {
 func (r *Registry) appendUpload(ctx context.Context, op *Op, u meta.Upload, c chunk) (meta.Upload, error) {
 	a, err := r.receive(ctx, op, u, c)
 	if err != nil {
-		return u, err
+		return a.upload, err
 	}
 	err = r.store.Update(settled(ctx), func(tx meta.Tx) error {
 		if u, err = a.finish(tx, op); err != nil {

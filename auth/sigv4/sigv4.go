@@ -101,11 +101,11 @@ func (v *Verifier) claim(r *http.Request) (s signed, key auth.AccessKey, date ti
 	return s, key, date, err
 }
 
-// Check refuses what [Verifier.Verify] would refuse whatever the body is: before a large one
-// is read.
-func (v *Verifier) Check(r *http.Request) error {
-	_, _, _, err := v.claim(r)
-	return err
+// Check refuses what [Verifier.Verify] would refuse whatever the body is, before a large one
+// is read. It returns the id of the access key that the request claims to be signed with.
+func (v *Verifier) Check(r *http.Request) (id string, err error) {
+	s, _, _, err := v.claim(r)
+	return s.key, err
 }
 
 // Verify returns the identity that signed a request with that body. The error is an

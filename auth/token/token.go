@@ -142,7 +142,7 @@ func (s *Service) Issue(ctx context.Context, g auth.Grant) (auth.Token, error) {
 		return auth.Token{}, fmt.Errorf("token: %w", err)
 	}
 	if len(t.Value) > maxToken {
-		return auth.Token{}, fmt.Errorf("token: the scope has %d repositories, too many for %d bytes", len(g.Scope.Access), maxToken)
+		return auth.Token{}, fmt.Errorf("token: the principal and its scope are too long for %d bytes", maxToken)
 	}
 	return t, nil
 }

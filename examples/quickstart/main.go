@@ -257,7 +257,7 @@ func serve(ctx context.Context, o options, reg *registry.Registry, control http.
 func handler(reg, control http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
-		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token":
+		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
 			reg.ServeHTTP(w, r)
 		case p == "/" && r.Method == http.MethodPost, strings.HasPrefix(p, registry.LogoPath):
 			control.ServeHTTP(w, r)

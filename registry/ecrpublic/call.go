@@ -73,8 +73,18 @@ func (c *call) answer() (any, error) {
 	if !strings.EqualFold(strings.TrimSpace(mediaType), contentType) {
 		return nil, &exception{Type: "SerializationException", Message: "the Content-Type must be " + contentType}
 	}
-	if err := c.verifier.Check(c.req); err != nil {
+	key, err := c.verifier.Check(c.req)
+	if err != nil {
 		return nil, err
+	}
+	if c.op.limit > smallBody && (c.req.ContentLength < 0 || c.req.ContentLength > smallBody) {
+		free, err := c.large.take(c.req.Context(), key)
+		if err != nil {
+			return nil, err
+		}
+		defer free()
+		// whoever holds one of few places must not take forever; some writers know no deadline
+		http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(largeTime)) //nolint:errcheck
 	}
 	body, err := c.body()
 	if err != nil {
@@ -97,16 +107,6 @@ func (c *call) body() ([]byte, error) {
 	if c.req.ContentLength > limit {
 		c.w.Header().Set("Connection", "close")
 		return nil, tooLarge
-	}
-	if limit > smallBody && (c.req.ContentLength < 0 || c.req.ContentLength > smallBody) {
-		select {
-		case c.large <- struct{}{}:
-			defer func() { <-c.large }()
-		case <-c.req.Context().Done():
-			return nil, c.req.Context().Err()
-		}
-		// whoever holds one of few places must not take forever; some writers know no deadline
-		http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(largeTime)) //nolint:errcheck
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.req.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

@@ -29,6 +29,7 @@ package ecrpublic
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/auth/sigv4"
+	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/registry"
 )
 
@@ -45,7 +47,7 @@ const Service = "ecr-public"
 // Config is what [New] needs.
 type Config struct {
 	Registry *registry.Registry
-	Keys     auth.AccessKeys // whose signatures are accepted
+	Keys     auth.AccessKeys // whose signatures are accepted; the Registry's own AccessKeys should be the same
 	Regions  []string        // for which requests may be signed; any if empty
 	Logger   *slog.Logger    // gets what a host should look at; nil logs nothing
 }
@@ -56,12 +58,8 @@ type Handler struct {
 	registry *registry.Registry
 	verifier sigv4.Verifier
 	logger   *slog.Logger
-	large    chan struct{} // held by requests with large bodies
+	large    *slots // held by requests with large bodies
 }
-
-// maxLarge is how many large bodies are read at once: they are in memory as a whole, before
-// it is known who sends them.
-const maxLarge = 16
 
 // New returns a handler.
 func New(cfg Config) (*Handler, error) {
@@ -73,7 +71,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return &Handler{
 		registry: cfg.Registry, verifier: sigv4.Verifier{Keys: cfg.Keys, Service: Service, Regions: cfg.Regions},
-		logger: cfg.Logger, large: make(chan struct{}, maxLarge),
+		logger: cfg.Logger, large: newSlots(),
 	}, nil
 }
 
@@ -92,10 +90,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (h *Handler) serveLogo(w http.ResponseWriter, req *http.Request) {
 	raw, mediaType, err := h.registry.AsIdentity(auth.Identity{}, h.registry.Client(req)).Logo(req.Context(), req.URL.Path)
 	if err != nil {
-		if !errors.Is(err, registry.ErrNameUnknown) && !errors.Is(err, registry.ErrBlobUnknown) && !errors.Is(err, registry.ErrNameInvalid) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, manifest.ErrName):
+			http.NotFound(w, req)
+		case errors.Is(err, registry.ErrTooManyRequests):
+			http.Error(w, "too many requests", http.StatusTooManyRequests)
+		case req.Context().Err() != nil:
+			panic(http.ErrAbortHandler) // there is nobody to answer
+		default:
 			h.logger.ErrorContext(req.Context(), "logo", "path", req.URL.Path, "error", err)
+			http.Error(w, "internal error", http.StatusInternalServerError)
 		}
-		http.NotFound(w, req)
 		return
 	}
 	head := w.Header()

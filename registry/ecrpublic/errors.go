@@ -45,7 +45,7 @@ var exceptions = []struct {
 	{registry.ErrPolicyInvalid, invalid},
 	{registry.ErrCatalogInvalid, invalid},
 	{registry.ErrResourceTagInvalid, "InvalidTagParameterException"},
-	{registry.ErrResourceTagsMany, "TooManyTagsException"},
+	{registry.ErrTooManyResourceTags, "TooManyTagsException"},
 	{registry.ErrAliasUnknown, invalid},
 	{registry.ErrAliasInvalid, invalid},
 	{registry.ErrAliasTaken, invalid},
@@ -64,6 +64,9 @@ var exceptions = []struct {
 	{manifest.ErrName, invalid},
 	{registry.ErrNameInvalid, invalid},
 	{registry.ErrRange, "InvalidLayerPartException"},
+	{registry.ErrBlobUploadInvalid, "LimitExceededException"}, // too many parts: others were checked before
+	{registry.ErrSizeInvalid, invalid},
+	{registry.ErrDigestInvalid, invalid},
 	{registry.ErrUnauthorized, "AccessDeniedException"},
 	{registry.ErrDenied, "AccessDeniedException"},
 	{registry.ErrUnsupported, "UnsupportedCommandException"},

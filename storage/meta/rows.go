@@ -155,7 +155,7 @@ type Manifest struct {
 	ArtifactType string // see manifest.Manifest
 	ConfigType   string // media type of an image's configuration
 	Size         int64  // bytes of Raw
-	ImageSize    int64  // bytes of configuration and layers, as they are stored
+	ImageSize    int64  // bytes of configuration and layers, as they are stored; of an index, of its largest image
 	Platform     string // os/architecture[/variant] of an image whose configuration says so
 	Subject      manifest.Digest
 	Annotations  map[string]string
