@@ -21,7 +21,7 @@
 //   - policy owns whether they may; policy/iam reads policies in the JSON language of IAM.
 //   - manifest owns names, digests, references, media types and the validation of
 //     manifests.
-//   - gallery will own the public site.
+//   - gallery owns the public site: its search so far, of which gallery/memindex is the index.
 //   - examples has programs to run: examples/quickstart is a whole server in one command,
 //     examples/embed the shortest host, examples/cedar one with policies in Cedar.
 //

@@ -23,6 +23,7 @@ auth:
 policy:                    auth manifest
 policy/iam:                auth policy
 gallery:                   manifest
+gallery/memindex:          gallery
 storage:                   manifest
 storage/storagetest:       storage
 storage/gocloud:           storage
@@ -40,6 +41,7 @@ registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
+examples/gallery:          gallery gallery/memindex
 examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic storage/gocloud storage/meta/sqlmeta
 internal/archtest:
 internal/check:

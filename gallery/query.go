@@ -1,0 +1,148 @@
+package gallery
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+)
+
+// MaxQuery is how many bytes of a query are read.
+const MaxQuery = 500
+
+// Query is what somebody looks for. The zero Query matches everything.
+type Query struct {
+	Terms []string // words in lower case, without punctuation
+	// Name is the repository that the query names whole, with its alias, if it is a pasted
+	// reference or has that form; its words are Terms too.
+	Name string
+	// Filters, of which all must hold. Empty ones do.
+	Publisher    string // an alias
+	Verified     *bool
+	Deprecated   *bool
+	Architecture string
+	OS           string
+	Type         string
+}
+
+// commands are the words before a reference that people paste.
+var commands = map[string]bool{
+	"docker": true, "podman": true, "nerdctl": true, "crane": true, "ctr": true, "crictl": true, "skopeo": true, "oras": true, "helm": true,
+	"pull": true, "run": true, "images": true, "image": true, "copy": true, "inspect": true, "from": true,
+}
+
+// ParseQuery reads what a person typed. It cannot fail: what is no filter is a word.
+func ParseQuery(s string) Query {
+	var q Query
+	if len(s) > MaxQuery {
+		s = strings.ToValidUTF8(s[:MaxQuery], "")
+	}
+	fields := strings.Fields(s)
+	pasted := len(fields) > 1 && commands[strings.ToLower(fields[0])] && strings.Contains(fields[len(fields)-1], "/")
+	if pasted {
+		// flags and the command itself are no words of the query
+		fields = slices.DeleteFunc(fields, func(f string) bool { return strings.HasPrefix(f, "-") || commands[strings.ToLower(f)] })
+	}
+	var words []string
+	for _, f := range fields {
+		if q.filter(f) {
+			continue
+		}
+		if name := referenceName(f); name != "" {
+			if q.Name == "" {
+				q.Name = name
+			}
+			f = name
+		}
+		words = append(words, f)
+	}
+	if terms := Words(strings.Join(words, " ")); len(terms) > 0 {
+		q.Terms = terms
+	}
+	return q
+}
+
+// filter reads name:value, as far as it knows the name.
+func (q *Query) filter(s string) bool {
+	name, value, ok := strings.Cut(s, ":")
+	if !ok || value == "" {
+		return false
+	}
+	value = strings.ToLower(value)
+	yes := func() *bool {
+		b := value == "yes" || value == "true" || value == "1" || value == strings.ToLower(name)
+		return &b
+	}
+	switch strings.ToLower(name) {
+	case "publisher", "alias", "by", "user", "org":
+		q.Publisher = value
+	case "verified":
+		q.Verified = yes()
+	case "deprecated":
+		q.Deprecated = yes()
+	case "is":
+		is := true
+		switch value {
+		case "verified":
+			q.Verified = &is
+		case "deprecated":
+			q.Deprecated = &is
+		default:
+			return false
+		}
+	case "arch", "architecture":
+		q.Architecture = value
+	case "os":
+		q.OS = value
+	case "type":
+		q.Type = value
+	default:
+		return false
+	}
+	return true
+}
+
+// referenceName returns the name in an image's reference, without scheme, host, tag and
+// digest, or "" for what is no reference with at least an alias and a name.
+func referenceName(s string) string {
+	for _, scheme := range []string{"https://", "http://", "oci://", "docker://", "docker-daemon:"} {
+		s = strings.TrimPrefix(s, scheme)
+	}
+	s, _, _ = strings.Cut(s, "@")
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, '/') {
+		s = s[:i]
+	}
+	s = strings.Trim(s, "/")
+	if host, rest, ok := strings.Cut(s, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") && strings.Contains(rest, "/") {
+		s = rest
+	}
+	s = strings.ToLower(s)
+	if !strings.Contains(s, "/") || manifest.CheckName(s) != nil {
+		return ""
+	}
+	return s
+}
+
+// spelled are names whose punctuation is all that tells them from others.
+var spelled = strings.NewReplacer("c++", " cpp ", "c#", " csharp ", "f#", " fsharp ", ".net", " dotnet ", "node.js", " nodejs ", "vue.js", " vuejs ", "next.js", " nextjs ")
+
+// Words splits text into words: runs of letters and digits, in lower case.
+func Words(s string) []string {
+	return strings.FieldsFunc(spelled.Replace(strings.ToLower(s)), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
+// Fold returns a name without what separates its words, so that fluent-bit and fluentbit are
+// the same.
+func Fold(s string) string { return strings.Join(Words(s), "") }
+
+// Matches reports whether the query's filters hold for a document.
+func (q *Query) Matches(d *Document) bool {
+	alias, _, _ := strings.Cut(d.Name, "/")
+	has := func(list []string, want string) bool {
+		return want == "" || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, want) })
+	}
+	return (q.Publisher == "" || strings.EqualFold(alias, q.Publisher)) &&
+		(q.Verified == nil || *q.Verified == d.Verified) && (q.Deprecated == nil || *q.Deprecated == d.Deprecated) &&
+		has(d.Architectures, q.Architecture) && has(d.OperatingSystems, q.OS) && (q.Type == "" || strings.Contains(d.Type, q.Type))
+}
