@@ -129,7 +129,7 @@ func TestPublisher(t *testing.T) {
 		t.Fatal(err)
 	}
 	must[map[string]any](t)(hatters.aws(t, "set-repository-policy", "--repository-name", "hat-cat-generator", "--policy-text", policy("Deny")))
-	refuse(t, push(strangers, uri+":3.0", image), "explicit deny")
+	refuse(t, push(strangers, uri+":3.0", image), "not authorized to perform: ecr-public:PutImage")
 	must[pulled](t)(strangers.docker.pull(t, uri+":2.0"))
 
 	// In the end everything goes.
