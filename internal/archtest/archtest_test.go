@@ -24,6 +24,7 @@ policy:                    auth manifest
 policy/iam:                auth policy
 gallery:                   manifest
 gallery/memindex:          gallery
+gallery/searchtest:        gallery
 storage:                   manifest
 storage/storagetest:       storage
 storage/gocloud:           storage

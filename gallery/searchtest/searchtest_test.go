@@ -1,0 +1,106 @@
+package searchtest
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esplanade-registry/esplanade/gallery"
+)
+
+var now = time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)
+
+func TestData(t *testing.T) {
+	docs, err := Documents(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(docs) < 3000 {
+		t.Errorf("%d repositories, want 3000", len(docs))
+	}
+	known := make(map[string]*gallery.Document)
+	for i, d := range docs {
+		if known[d.Name] != nil {
+			t.Errorf("%s is there twice", d.Name)
+		}
+		known[d.Name] = &docs[i]
+	}
+	qs, err := Queries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]int)
+	seen := make(map[string]bool)
+	for _, q := range qs {
+		counts[q.Stratum]++
+		if seen[q.Text] {
+			t.Errorf("%q is there twice", q.Text)
+		}
+		seen[q.Text] = true
+		parsed, best := gallery.ParseQuery(q.Text), 0
+		for name, g := range q.Grades {
+			best = max(best, g)
+			d := known[name]
+			if d == nil {
+				t.Errorf("%q: there is no %s", q.Text, name)
+				continue
+			}
+			if g < 1 || g > 3 {
+				t.Errorf("%q: %s has grade %d", q.Text, name, g)
+			}
+			if !parsed.Matches(d) {
+				t.Errorf("%q: the filters exclude %s", q.Text, name)
+			}
+		}
+		if best != 3 {
+			t.Errorf("%q: nothing has grade 3", q.Text)
+		}
+	}
+	want := map[string]int{
+		"exact": 30, "prefix": 30, "path": 30, "concept": 30,
+		"typo": 30, "reference": 30, "trust": 30, "facet": 30,
+	}
+	if diff := cmp.Diff(want, counts); diff != "" {
+		t.Errorf("queries of each stratum (-want +got):\n%s", diff)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	grades := map[string]int{"a": 3, "b": 2, "c": 1}
+	var f Figures
+	f.add([]string{"x", "b", "a"}, grades)
+	f.add(nil, grades)
+	f.mean()
+	// The gains are 0, 3, 7 of at best 7, 3, 1; the discounts 1, log2(3), 2.
+	ndcg := (3/math.Log2(3) + 7.0/2) / (7 + 3/math.Log2(3) + 1.0/2)
+	want := Figures{Queries: 2, Empty: 1, NDCG: ndcg / 2, Success: .5, MRR: 1. / 6}
+	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })
+	if diff := cmp.Diff(want, f, near); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestSubstring(t *testing.T) {
+	docs, err := Documents(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	var s Substring
+	for _, d := range docs {
+		if err := s.Put(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Evaluate(ctx, &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%v", r)
+	if r.Overall.Queries != 240 || r.Overall.NDCG <= 0 || r.Overall.NDCG >= 1 {
+		t.Errorf("overall: %+v", r.Overall)
+	}
+}
