@@ -24,14 +24,15 @@ const (
 // matches is how well documents match the words so far.
 type matches struct {
 	sum   []float64
-	count []uint8
+	share []float64 // of the weights of all words, those that were found
 	best  []float64 // of the current word
+	total float64   // the weights of all words
 	found []uint32  // documents with a sum
 	word  []uint32  // documents with a best
 }
 
 func newMatches(n int) *matches {
-	return &matches{sum: make([]float64, n), count: make([]uint8, n), best: make([]float64, n)}
+	return &matches{sum: make([]float64, n), share: make([]float64, n), best: make([]float64, n)}
 }
 
 func (m *matches) hit(doc uint32, weight float64) {
@@ -41,18 +42,24 @@ func (m *matches) hit(doc uint32, weight float64) {
 	m.best[doc] = max(m.best[doc], weight)
 }
 
-// next ends a word.
+// next ends a word. One that few documents have says more than one that many have.
 func (m *matches) next() {
+	n := float64(len(m.sum))
+	weight := math.Log(1+n/float64(1+len(m.word))) / math.Log(1+n)
+	m.total += weight
 	for _, doc := range m.word {
-		if m.count[doc] == 0 {
+		if m.share[doc] == 0 {
 			m.found = append(m.found, doc)
 		}
-		m.count[doc]++
-		m.sum[doc] += m.best[doc]
+		m.share[doc] += weight
+		m.sum[doc] += weight * m.best[doc]
 		m.best[doc] = 0
 	}
 	m.word = m.word[:0]
 }
+
+// all reports whether a document has every word.
+func (m *matches) all(doc uint32) bool { return m.share[doc] >= m.total*(1-1e-9) }
 
 // find returns all hits, and what the query was corrected to, if it was.
 func (x *Index) find(q *gallery.Query) (hits []hit, corrected string) {
@@ -68,6 +75,9 @@ func (x *Index) find(q *gallery.Query) (hits []hit, corrected string) {
 			}
 		}
 		return hits, ""
+	}
+	if said := slices.DeleteFunc(slices.Clone(q.Terms), func(t string) bool { return stopWords[t] }); len(said) > 0 {
+		q.Terms = said
 	}
 	terms := slices.Clone(q.Terms)
 	var fixed []string
@@ -91,18 +101,18 @@ func (x *Index) find(q *gallery.Query) (hits []hit, corrected string) {
 	phrase := " " + strings.Join(terms, " ") + " "
 	all := 0
 	for _, doc := range m.found {
-		if int(m.count[doc]) == len(terms) {
+		if m.all(doc) {
 			all++
 		}
 	}
 	for _, doc := range m.found {
-		d, n := x.docs[doc], int(m.count[doc])
-		if d == nil || n < len(terms) && all >= fewHits || !q.Matches(&d.Document) {
+		d := x.docs[doc]
+		if d == nil || !m.all(doc) && all >= fewHits || !q.Matches(&d.Document) {
 			continue
 		}
-		match := m.sum[doc] / float64(len(terms))
-		if n < len(terms) {
-			match *= math.Pow(float64(n)/float64(len(terms)), 2)
+		match := m.sum[doc] / m.total
+		if !m.all(doc) {
+			match *= math.Pow(m.share[doc]/m.total, 2)
 		}
 		match = x.whole(q, d, joined, phrase, len(terms), match)
 		hits = append(hits, hit{doc, score(d, match)})
@@ -200,8 +210,24 @@ func (x *Index) word(m *matches, t string, typed bool) {
 
 func (x *Index) list(m *matches, t string, factor float64) {
 	for _, p := range x.postings[t] {
-		m.hit(p.doc, factor*x.best(p.fields))
+		weight := x.best(p.fields)
+		if p.fields&(bit(gallery.Keyword)-1) == 0 && p.fields&bit(gallery.Keyword) != 0 {
+			// who has keywords for everything is found with each of them a little less
+			if d := x.docs[p.doc]; d != nil && len(d.Keywords) > manyKeywords {
+				weight *= manyKeywords / float64(len(d.Keywords))
+			}
+		}
+		m.hit(p.doc, factor*weight)
 	}
+}
+
+// manyKeywords is how many keywords count in full.
+const manyKeywords = 6
+
+// stopWords say nothing in a search for images, unless there is nothing else.
+var stopWords = map[string]bool{
+	"a": true, "an": true, "and": true, "for": true, "in": true, "of": true, "on": true, "or": true, "the": true, "to": true, "with": true,
+	"your": true, "my": true, "image": true, "images": true, "container": true, "containers": true, "official": true, "docker": true, "run": true,
 }
 
 // stem returns the singular of a word that looks like a plural.

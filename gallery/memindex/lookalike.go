@@ -48,7 +48,10 @@ func (l lookAlikes) suspect(d *document) (found bool) {
 		same := names[look]
 		found = found || len(same) > 0 && same[name] == 0 && len(name) >= minSuspect
 	})
-	return found
+	// an alias that looks like a product
+	alias, _, _ := strings.Cut(d.Name, "/")
+	same := l.names[d.looks[0]]
+	return found || len(same) > 0 && same[alias] == 0 && len(alias) >= minSuspect
 }
 
 // minSuspect is how long a name must be to be taken for another: of two or three letters
