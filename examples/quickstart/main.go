@@ -27,8 +27,8 @@
 //	-public-url URL         where clients reach the server, if a proxy stands before it
 //	-tls-cert, -tls-key     files of a certificate and its key, to serve HTTPS
 //	-manifest-cache BYTES   memory for manifests; 0: none, every pull asks the store
-//	-pull-rate N            anonymous pulls a second for one address; 0: no limit. Limits
-//	                        are not implemented yet: any other value is refused
+//	-pull-rate 0            no limit on pulls. There is no limiter, and any other value is
+//	                        refused rather than ignored
 //
 // SIGINT and SIGTERM let running requests finish, for up to 30 seconds, and then close the
 // store and the bucket.
@@ -91,7 +91,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.StringVar(&o.cert, "tls-cert", "", "`file` of the certificate, to serve HTTPS")
 	fs.StringVar(&o.key, "tls-key", "", "`file` of the certificate's key")
 	fs.Int64Var(&o.cache, "manifest-cache", registry.DefaultManifestCache, "`bytes` of memory for manifests; 0: no caching at all")
-	rate := fs.Float64("pull-rate", 0, "anonymous pulls a second for one address; 0: no limit (not implemented yet)")
+	rate := fs.Float64("pull-rate", 0, "limit of pulls; 0, the only value: there is no limiter")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -99,7 +99,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case *rate != 0:
-		return o, errors.New("-pull-rate: limits are not implemented yet")
+		return o, errors.New("-pull-rate must be 0: there is no limiter, and to ignore a limit would mislead")
 	case (o.cert == "") != (o.key == ""):
 		return o, errors.New("-tls-cert and -tls-key go together")
 	case o.cache == 0:

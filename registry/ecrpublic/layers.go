@@ -115,7 +115,6 @@ func (c *call) uploadLayerPart(in *struct {
 	if v.between("layerPartBlob", len(value(in.Part)), 0, registry.MaxLayerPart); v.err != nil {
 		return nil, v.err
 	}
-	last := int64(-1)
 	name := c.repository(in.RegistryID, in.Repository)
 	invalidPart := func(lastValid int64, message string) error {
 		id, err := c.id(in.RegistryID)
