@@ -5,32 +5,18 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // SearchPath is where [Handler] answers searches.
 const SearchPath = "/-/search"
 
-// hitJSON is a hit as JSON has it.
-type hitJSON struct {
-	Name             string    `json:"name"`
-	Description      string    `json:"description,omitempty"`
-	Keywords         []string  `json:"keywords,omitempty"`
-	Architectures    []string  `json:"architectures,omitempty"`
-	OperatingSystems []string  `json:"operatingSystems,omitempty"`
-	Type             string    `json:"type,omitempty"`
-	Verified         bool      `json:"verified"`
-	Deprecated       bool      `json:"deprecated,omitempty"`
-	Pulls            int64     `json:"pulls"`
-	Updated          time.Time `json:"updated"`
-}
-
 // resultsJSON is a page of hits.
 type resultsJSON struct {
-	Results   []hitJSON `json:"results"`
-	Total     int       `json:"total"`
-	Corrected string    `json:"corrected,omitempty"`
-	Next      string    `json:"next,omitempty"` // the after of the next page
+	Results   []Document `json:"results"`
+	Total     int        `json:"total"`
+	Corrected string     `json:"corrected,omitempty"`
+	Next      string     `json:"next,omitempty"` // the after of the next page
+	Facets    Facets     `json:"facets"`
 }
 
 // Handler answers GET of [SearchPath] with what an index finds, as JSON. The parameters are
@@ -68,11 +54,9 @@ func Handler(index Index, logger *slog.Logger) http.Handler {
 			reply(w, http.StatusInternalServerError, problem{Title: "the search failed", Status: http.StatusInternalServerError})
 			return
 		}
-		out := resultsJSON{Results: []hitJSON{}, Total: found.Total, Corrected: found.Corrected}
+		out := resultsJSON{Results: []Document{}, Total: found.Total, Corrected: found.Corrected, Facets: found.Facets}
 		for _, h := range found.Hits {
-			out.Results = append(out.Results, hitJSON{
-				h.Name, h.Description, h.Keywords, h.Architectures, h.OperatingSystems, h.Type, h.Verified, h.Deprecated, h.Pulls, h.Updated,
-			})
+			out.Results = append(out.Results, h.Document)
 		}
 		if found.More {
 			out.Next = found.Hits[len(found.Hits)-1].Name

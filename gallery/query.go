@@ -18,12 +18,12 @@ type Query struct {
 	// reference or has that form; its words are Terms too.
 	Name string
 	// Filters, of which all must hold. Empty ones do.
-	Publisher    string // an alias
-	Verified     *bool
-	Deprecated   *bool
-	Architecture string
-	OS           string
-	Type         string
+	Publisher        string // an alias
+	Verified         *bool
+	Deprecated       *bool
+	Architectures    []string // any of them
+	OperatingSystems []string // likewise
+	Kinds            []string // likewise
 }
 
 // commands are the words before a reference that people paste.
@@ -92,15 +92,24 @@ func (q *Query) filter(s string) bool {
 			return false
 		}
 	case "arch", "architecture":
-		q.Architecture = value
+		add(&q.Architectures, value)
 	case "os":
-		q.OS = value
-	case "type":
-		q.Type = value
+		add(&q.OperatingSystems, value)
+	case "type", "kind":
+		add(&q.Kinds, value)
 	default:
 		return false
 	}
 	return true
+}
+
+// maxValuesOf bounds how many values of a filter are read.
+const maxValuesOf = 20
+
+func add(list *[]string, value string) {
+	if len(*list) < maxValuesOf && !slices.Contains(*list, value) {
+		*list = append(*list, value)
+	}
 }
 
 // referenceName returns the name in an image's reference, without scheme, host, tag and
@@ -135,14 +144,3 @@ func Words(s string) []string {
 // Fold returns a name without what separates its words, so that fluent-bit and fluentbit are
 // the same.
 func Fold(s string) string { return strings.Join(Words(s), "") }
-
-// Matches reports whether the query's filters hold for a document.
-func (q *Query) Matches(d *Document) bool {
-	alias, _, _ := strings.Cut(d.Name, "/")
-	has := func(list []string, want string) bool {
-		return want == "" || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, want) })
-	}
-	return (q.Publisher == "" || strings.EqualFold(alias, q.Publisher)) &&
-		(q.Verified == nil || *q.Verified == d.Verified) && (q.Deprecated == nil || *q.Deprecated == d.Deprecated) &&
-		has(d.Architectures, q.Architecture) && has(d.OperatingSystems, q.OS) && (q.Type == "" || strings.Contains(d.Type, q.Type))
-}

@@ -32,7 +32,7 @@ func TestParseQuery(t *testing.T) {
 		"publisher:acme redis":                {Terms: words("redis"), Publisher: "acme"},
 		"database verified:yes deprecated:no": {Terms: words("database"), Verified: &yes, Deprecated: &no},
 		"is:verified is:odd":                  {Terms: words("is", "odd"), Verified: &yes},
-		"arch:arm64 os:Linux type:helm x":     {Terms: words("x"), Architecture: "arm64", OS: "linux", Type: "helm"},
+		"arch:arm64 os:Linux type:helm x":     {Terms: words("x"), Architectures: words("arm64"), OperatingSystems: words("linux"), Kinds: words("helm")},
 		"nginx:1.27":                          {Terms: words("nginx", "1", "27")},
 		"\x00\xff <script>":                   {Terms: words("script")},
 	} {

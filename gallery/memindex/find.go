@@ -61,16 +61,25 @@ func (m *matches) next() {
 // all reports whether a document has every word.
 func (m *matches) all(doc uint32) bool { return m.share[doc] >= m.total*(1-1e-9) }
 
-// find returns all hits, and what the query was corrected to, if it was.
-func (x *Index) find(q *gallery.Query) (hits []hit, corrected string) {
+// find returns all hits, with scores for the order that is wanted, and what the query was
+// corrected to, if it was.
+func (x *Index) find(q *gallery.Query, order gallery.Sort, facets *gallery.Counter) (hits []hit, corrected string) {
 	// A day makes no difference, and within it equal queries have equal answers.
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	score := func(d *document, match float64) float64 {
+		switch order {
+		case gallery.ByPulls:
+			return float64(d.Pulls)
+		case gallery.ByUpdate:
+			return float64(d.Updated.UnixNano())
+		case gallery.ByName:
+			return 0
+		}
 		return x.ranker.Score(&d.Document, match, !d.Verified && x.verified.suspect(d), today)
 	}
 	if len(q.Terms) == 0 {
 		for n, d := range x.docs {
-			if d != nil && q.Matches(&d.Document) {
+			if d != nil && facets.Add(&d.Document, q.Misses(&d.Document)) {
 				hits = append(hits, hit{uint32(n), score(d, 1)})
 			}
 		}
@@ -107,7 +116,7 @@ func (x *Index) find(q *gallery.Query) (hits []hit, corrected string) {
 	}
 	for _, doc := range m.found {
 		d := x.docs[doc]
-		if d == nil || !m.all(doc) && all >= fewHits || !q.Matches(&d.Document) {
+		if d == nil || !m.all(doc) && all >= fewHits || !facets.Add(&d.Document, q.Misses(&d.Document)) {
 			continue
 		}
 		match := m.sum[doc] / m.total

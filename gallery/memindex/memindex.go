@@ -22,12 +22,6 @@ import (
 	"github.com/esplanade-registry/esplanade/gallery"
 )
 
-// The sizes of pages.
-const (
-	DefaultPage = 25
-	MaxPage     = 100
-)
-
 // maxTerms is how many words of a query count.
 const maxTerms = 12
 
@@ -177,19 +171,16 @@ func (x *Index) Search(ctx context.Context, q gallery.Query, page gallery.Page) 
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	q.Terms = distinct(q.Terms)
-	hits, corrected := x.find(&q)
-	r.Total, r.Corrected = len(hits), corrected
+	var facets gallery.Counter
+	hits, corrected := x.find(&q, page.Sort, &facets)
+	r.Total, r.Corrected, r.Facets = len(hits), corrected, facets.Facets()
 	if page.After != "" {
 		if last := slices.IndexFunc(hits, func(h hit) bool { return x.docs[h.doc].Name == page.After }); last >= 0 {
 			end := hits[last]
 			hits = slices.DeleteFunc(hits, func(h hit) bool { return x.compare(h, end) <= 0 })
 		}
 	}
-	limit := page.Limit
-	if limit <= 0 {
-		limit = DefaultPage
-	}
-	limit = min(limit, MaxPage)
+	limit := page.Size()
 	r.More = len(hits) > limit
 	for _, h := range x.first(hits, limit) {
 		r.Hits = append(r.Hits, gallery.Hit{Document: x.docs[h.doc].Document, Score: h.score})
@@ -197,7 +188,7 @@ func (x *Index) Search(ctx context.Context, q gallery.Query, page gallery.Page) 
 	return r, nil
 }
 
-// compare orders hits: the better first, and equal ones by name.
+// compare orders hits: the higher score first, and equal ones by name.
 func (x *Index) compare(a, b hit) int {
 	if c := cmp.Compare(b.score, a.score); c != 0 {
 		return c

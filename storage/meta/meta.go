@@ -128,6 +128,12 @@ type Tx interface {
 	Linked(repo RepositoryID, d manifest.Digest) (Blob, error)
 	// TagsOf returns all tags that point to a manifest.
 	TagsOf(repo RepositoryID, d manifest.Digest) ([]Tag, error)
+	// TagsInOrder returns up to limit tags of a repository in the order of
+	// [manifest.TagOrder], after the one of a name, which need not exist.
+	TagsInOrder(repo RepositoryID, after string, limit int) ([]Tag, error)
+	// MovesOf returns up to limit moves of a repository's tags, the last first, before the
+	// one with a sequence; 0 means all.
+	MovesOf(repo RepositoryID, before int64, limit int) ([]Move, error)
 	// Parents returns up to limit edges that lead to d in a repository, subjects included.
 	Parents(repo RepositoryID, d manifest.Digest, limit int) ([]Edge, error)
 	// LinksOf returns up to limit links to a blob, from repositories after a given one.

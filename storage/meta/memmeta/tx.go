@@ -19,6 +19,8 @@ type tx struct {
 const (
 	byID      = "repository.id"
 	byDigest  = "tag.digest"
+	byOrder   = "tag.order"
+	byTime    = "move.sequence"
 	byChild   = "edge.child"
 	byBlob    = "link.blob"
 	bySubject = "manifest.subject"
@@ -112,14 +114,17 @@ func (t *tx) Edges() meta.Table[meta.EdgeKey, meta.Edge] {
 func (t *tx) Tags() meta.Table[meta.TagKey, meta.Tag] {
 	key := func(r meta.Tag) meta.TagKey { return meta.TagKey{Repository: r.Repository, Name: r.Name} }
 	return table[meta.TagKey, meta.Tag]{t, "tag", key, func(r meta.Tag) []string {
-		return []string{encode(byDigest, int64(r.Repository), string(r.Digest), r.Name)}
+		return []string{
+			encode(byDigest, int64(r.Repository), string(r.Digest), r.Name),
+			encode(byOrder, int64(r.Repository), manifest.TagOrder(r.Name), r.Name),
+		}
 	}}
 }
 
 func (t *tx) Moves() meta.Table[meta.MoveKey, meta.Move] {
 	return table[meta.MoveKey, meta.Move]{t, "move", func(m meta.Move) meta.MoveKey {
 		return meta.MoveKey{Repository: m.Repository, Tag: m.Tag, Sequence: m.Sequence}
-	}, nil}
+	}, func(m meta.Move) []string { return []string{encode(byTime, int64(m.Repository), m.Sequence)} }}
 }
 
 func (t *tx) Blobs() meta.Table[meta.BlobKey, meta.Blob] {
@@ -214,6 +219,24 @@ func (t *tx) Linked(repo meta.RepositoryID, d manifest.Digest) (meta.Blob, error
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
 	tags, _ := scan[meta.Tag](t, encode(byDigest, int64(repo), string(d)), "", -1, false)
 	return tags, nil
+}
+
+func (t *tx) TagsInOrder(repo meta.RepositoryID, after string, limit int) ([]meta.Tag, error) {
+	cursor := ""
+	if after != "" {
+		cursor = encode(byOrder, int64(repo), manifest.TagOrder(after), after)
+	}
+	tags, _ := scan[meta.Tag](t, encode(byOrder, int64(repo)), cursor, limit, false)
+	return tags, nil
+}
+
+func (t *tx) MovesOf(repo meta.RepositoryID, before int64, limit int) ([]meta.Move, error) {
+	cursor := ""
+	if before > 0 {
+		cursor = encode(byTime, int64(repo), before)
+	}
+	moves, _ := scan[meta.Move](t, encode(byTime, int64(repo)), cursor, limit, true)
+	return moves, nil
 }
 
 func (t *tx) Parents(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Edge, error) {

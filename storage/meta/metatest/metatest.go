@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"UploadIsOfItsRepositoryAlone", testUpload},
 		{"IndexedQuestions", testIndexes},
 		{"IndexesFollowChanges", testIndexChanges},
+		{"TagsInOrderAndTheirMoves", testOrder},
 		{"ReferrersByTypeAndPage", testReferrers},
 		{"AliasesByAccountLookAndState", testAliases},
 		{"AccessKeysOfAPrincipal", testAccessKeys},

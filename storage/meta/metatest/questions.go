@@ -145,6 +145,48 @@ func testIndexes(t *testing.T, s meta.Store) {
 	})
 }
 
+func testOrder(t *testing.T, s meta.Store) {
+	a := digestOf("a")
+	update(t, s, func(tx meta.Tx) error {
+		for i, name := range []string{"1.9.0", "latest", "1.10.0", "1.10.0-rc.1", "1.10", "zebra", "1.10.0-alpine", "gone"} {
+			err := errors.Join(
+				tx.Tags().Put(meta.Tag{Repository: 1, Name: name, Digest: a, Moved: at}),
+				tx.Moves().Put(meta.Move{Repository: 1, Tag: name, Sequence: int64(i + 1), To: a, At: at, By: "ann"}),
+			)
+			if err != nil {
+				return err
+			}
+		}
+		return errors.Join(
+			tx.Tags().Put(meta.Tag{Repository: 2, Name: "latest", Digest: a, Moved: at}),
+			tx.Moves().Put(meta.Move{Repository: 2, Tag: "latest", Sequence: 9, To: a, At: at}),
+			tx.Tags().Put(meta.Tag{Repository: 1, Name: "zebra", Digest: digestOf("b"), Moved: at}),
+			tx.Tags().Delete(meta.TagKey{Repository: 1, Name: "gone"}),
+		)
+	})
+	want := []string{"latest", "1.10", "1.10.0", "1.10.0-alpine", "1.10.0-rc.1", "1.9.0", "zebra"}
+	view(t, s, func(tx meta.Tx) error {
+		all, err := tx.TagsInOrder(1, "", 10)
+		same(t, "TagsInOrder", names(all), want)
+		for i := range want {
+			page, err2 := tx.TagsInOrder(1, want[i], 2)
+			same(t, "TagsInOrder after "+want[i], names(page), append([]string(nil), want[i+1:min(i+3, len(want))]...))
+			err = errors.Join(err, err2)
+		}
+		beyond, err3 := tx.TagsInOrder(1, "1.9.99", 1) // which is not there
+		same(t, "TagsInOrder after a missing one", names(beyond), []string{"1.9.0"})
+		moves, err4 := tx.MovesOf(1, 0, 3)
+		older, err5 := tx.MovesOf(1, 6, 3)
+		var sequences []int64
+		for _, m := range append(moves, older...) {
+			sequences = append(sequences, m.Sequence)
+		}
+		same(t, "MovesOf", sequences, []int64{8, 7, 6, 5, 4, 3})
+		same(t, "MovesOf, the first", moves[0], meta.Move{Repository: 1, Tag: "gone", Sequence: 8, To: a, At: at, By: "ann"})
+		return errors.Join(err, err3, err4, err5)
+	})
+}
+
 func names(tags []meta.Tag) (list []string) {
 	for _, t := range tags {
 		list = append(list, t.Name)

@@ -21,6 +21,7 @@ type (
 	bytes             struct{ p *[]byte }
 	timestamp         struct{ p *time.Time }
 	document[T any]   struct{ p *T }
+	derived           struct{} // of the other columns: it is only written
 )
 
 type number interface{ ~int64 | ~uint8 }
@@ -42,6 +43,8 @@ func (i integer[I]) set(v driver.Value) error {
 	*i.p = I(n)
 	return nil
 }
+
+func (derived) set(driver.Value) error { return nil }
 
 func (b boolean) set(v driver.Value) error {
 	var n int64

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
@@ -231,7 +232,31 @@ CREATE TABLE principal (
 	tags     TEXT NOT NULL,
 	PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE tag ADD COLUMN place TEXT NOT NULL DEFAULT '';
+CREATE INDEX tag_place ON tag (repository, place, name);
+CREATE INDEX move_sequence ON move (repository, sequence);
 `}
+
+// backfills fill columns that SQL alone cannot, once the schema has the version.
+var backfills = map[int]func(*conn) error{3: placeTags}
+
+// placeTags gives the tags of version 2 their place in the order of [manifest.TagOrder].
+func placeTags(c *conn) error {
+	names, err := all(c, "tag", "SELECT DISTINCT name FROM tag", nil, func(s *string) []column { return []column{text[string]{s}} })
+	if err != nil {
+		return err
+	}
+	if err := c.script("migration", "CREATE INDEX migration_tag ON tag (name)"); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.exec("migration", "UPDATE tag SET place = ? WHERE name = ?", manifest.TagOrder(name), name); err != nil {
+			return err
+		}
+	}
+	return c.script("migration", "DROP INDEX migration_tag")
+}
 
 // migrate brings the database to the newest schema, in one transaction.
 func migrate(c *conn) (err error) {
@@ -258,9 +283,14 @@ func migrate(c *conn) (err error) {
 	if version == newest {
 		return c.script("end of migration", "ROLLBACK") // writes nothing: the disk may be full
 	}
-	for _, script := range migrations[version:] {
+	for i, script := range migrations[version:] {
 		if err := c.script("migration", script); err != nil {
 			return err
+		}
+		if fill := backfills[int(version)+i+1]; fill != nil {
+			if err := fill(c); err != nil {
+				return err
+			}
 		}
 	}
 	return c.script("migration", fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", applicationID, newest))

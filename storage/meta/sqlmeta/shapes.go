@@ -115,12 +115,12 @@ var (
 			return []column{integer[meta.RepositoryID]{&e.Repository}, text[manifest.Digest]{&e.Parent}, text[manifest.Digest]{&e.Child}, integer[manifest.EdgeKind]{&e.Kind}}
 		})
 
-	tags = newShape[meta.TagKey, meta.Tag]("tag", 2, "repository name digest moved",
+	tags = newShape[meta.TagKey, meta.Tag]("tag", 2, "repository name digest moved place",
 		func(t meta.Tag) []any {
-			return []any{int64(t.Repository), t.Name, string(t.Digest), nanos(t.Moved)}
+			return []any{int64(t.Repository), t.Name, string(t.Digest), nanos(t.Moved), manifest.TagOrder(t.Name)}
 		},
 		func(t *meta.Tag) []column {
-			return []column{integer[meta.RepositoryID]{&t.Repository}, text[string]{&t.Name}, text[manifest.Digest]{&t.Digest}, timestamp{&t.Moved}}
+			return []column{integer[meta.RepositoryID]{&t.Repository}, text[string]{&t.Name}, text[manifest.Digest]{&t.Digest}, timestamp{&t.Moved}, derived{}}
 		})
 
 	moves = newShape[meta.MoveKey, meta.Move]("move", 3, "repository tag sequence from_digest to_digest at by",

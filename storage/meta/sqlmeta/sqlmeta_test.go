@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/esplanade-registry/esplanade/storage/meta"
 	"github.com/esplanade-registry/esplanade/storage/meta/metatest"
 	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
@@ -76,5 +78,51 @@ func TestRefusesOtherDatabases(t *testing.T) {
 		if err == nil || errors.Is(err, meta.ErrNewerSchema) != c.newer {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// TestUpgrade opens a database of version 2 of the schema: its tags get their places.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "meta.db")
+	s, err := sqlmeta.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(tx meta.Tx) error {
+		for _, name := range []string{"a", "1.2", "1.10", "latest"} {
+			if err := tx.Tags().Put(meta.Tag{Repository: 1, Name: name, Digest: "d"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("DROP INDEX tag_place; ALTER TABLE tag DROP COLUMN place; DROP INDEX move_sequence; PRAGMA user_version = 2"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if s, err = sqlmeta.OpenSQLite(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	err = s.View(t.Context(), func(tx meta.Tx) error {
+		tags, err := tx.TagsInOrder(1, "", 10)
+		var names []string
+		for _, tag := range tags {
+			names = append(names, tag.Name)
+		}
+		if diff := cmp.Diff([]string{"latest", "1.10", "1.2", "a"}, names); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		return err
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package sqlmeta
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -196,6 +197,21 @@ func (t *tx) count(of string, key any, limit int) (int, error) {
 
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
 	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name", int64(repo), string(d))
+}
+
+func (t *tx) TagsInOrder(repo meta.RepositoryID, after string, limit int) ([]meta.Tag, error) {
+	place := ""
+	if after != "" {
+		place = manifest.TagOrder(after)
+	}
+	return ask(t, tags, "repository = ? AND (place, name) > (?, ?) ORDER BY place, name LIMIT ?", int64(repo), place, after, limit)
+}
+
+func (t *tx) MovesOf(repo meta.RepositoryID, before int64, limit int) ([]meta.Move, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	return ask(t, moves, "repository = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?", int64(repo), before, limit)
 }
 
 func (t *tx) Parents(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Edge, error) {
