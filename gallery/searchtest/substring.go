@@ -44,7 +44,7 @@ func (s *Substring) Search(_ context.Context, q gallery.Query, page gallery.Page
 	for _, d := range s.docs {
 		text := strings.ToLower(d.Name + " " + d.Description + " " + strings.Join(d.Keywords, " "))
 		missing := func(word string) bool { return !strings.Contains(text, word) }
-		if q.Matches(&d) && !slices.ContainsFunc(q.Terms, missing) {
+		if q.Misses(&d) == 0 && !slices.ContainsFunc(q.Terms, missing) {
 			hits = append(hits, gallery.Hit{Document: d, Score: float64(d.Pulls)})
 		}
 	}
