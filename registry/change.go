@@ -31,7 +31,7 @@ var eventTypes = map[ChangeKind]event.Type{
 }
 
 // change asks the guards about a change and, if they agree, writes its event into the
-// outbox. Every change of a repository goes through here.
+// outbox and tells who follows. Every change of a repository goes through here.
 func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) error {
 	for _, g := range r.cfg.Guards {
 		if err := g.Check(ctx, tx, op, c); err != nil {
@@ -47,7 +47,8 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 			op.told = somebody
 		}
 	}
-	if op.told == nobody {
+	followed := r.followed()
+	if op.told == nobody && len(followed) == 0 {
 		return nil
 	}
 	e := event.Event{
@@ -57,6 +58,16 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 	}
 	if c.Manifest != nil {
 		e.MediaType, e.ArtifactType = c.Manifest.MediaType, c.Manifest.ArtifactType
+	}
+	if len(followed) > 0 {
+		tx.AfterCommit(func() {
+			for _, f := range followed {
+				(*f)(e)
+			}
+		})
+	}
+	if op.told == nobody {
+		return nil
 	}
 	data, err := json.Marshal(e)
 	if err != nil {

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/registry/event"
 	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
@@ -31,6 +34,9 @@ type Registry struct {
 	headroom  *lru.Cache[meta.RepositoryID, headroom]
 	logos     chan struct{} // held while one is decoded
 	wake      chan struct{} // tells Run of new events
+
+	following sync.Mutex // held while who follows changes
+	followers atomic.Pointer[[]*func(event.Event)]
 }
 
 // maxFirstKeys bounds how many uploads are remembered that have no bytes yet. One that is
