@@ -17,6 +17,8 @@ type Query struct {
 	// Name is the repository that the query names whole, with its alias, if it is a pasted
 	// reference or has that form; its words are Terms too.
 	Name string
+	// Reference is the tag or digest that was pasted, with a name or, for a digest, alone.
+	Reference manifest.Reference
 	// Filters, of which all must hold. Empty ones do.
 	Publisher        string // an alias
 	Verified         *bool
@@ -49,11 +51,14 @@ func ParseQuery(s string) Query {
 		if q.filter(f) {
 			continue
 		}
-		if name := referenceName(f); name != "" {
+		if name, ref := reference(f); name != "" {
 			if q.Name == "" {
-				q.Name = name
+				q.Name, q.Reference = name, ref
 			}
 			f = name
+		} else if d, err := manifest.ParseDigest(f); err == nil {
+			q.Reference.Digest = d
+			f = d.Encoded()
 		}
 		words = append(words, f)
 	}
@@ -112,25 +117,32 @@ func add(list *[]string, value string) {
 	}
 }
 
-// referenceName returns the name in an image's reference, without scheme, host, tag and
-// digest, or "" for what is no reference with at least an alias and a name.
-func referenceName(s string) string {
+// reference reads a reference to an image: its name without scheme and host, or "" for what
+// is no reference with at least an alias and a name, and its tag or digest, if they can be
+// such.
+func reference(s string) (name string, ref manifest.Reference) {
 	for _, scheme := range []string{"https://", "http://", "oci://", "docker://", "docker-daemon:"} {
 		s = strings.TrimPrefix(s, scheme)
 	}
-	s, _, _ = strings.Cut(s, "@")
+	s, digest, _ := strings.Cut(s, "@")
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, '/') {
+		if tag := s[i+1:]; manifest.CheckTag(tag) == nil {
+			ref.Tag = tag
+		}
 		s = s[:i]
+	}
+	if d, err := manifest.ParseDigest(digest); err == nil {
+		ref = manifest.Reference{Digest: d}
 	}
 	s = strings.Trim(s, "/")
 	if host, rest, ok := strings.Cut(s, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") && strings.Contains(rest, "/") {
 		s = rest
 	}
-	s = strings.ToLower(s)
+	s, _, _ = strings.Cut(strings.ToLower(s), "/-/") // of a page of this site
 	if !strings.Contains(s, "/") || manifest.CheckName(s) != nil {
-		return ""
+		return "", manifest.Reference{}
 	}
-	return s
+	return s, ref
 }
 
 // spelled are names whose punctuation is all that tells them from others.

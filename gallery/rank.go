@@ -13,7 +13,7 @@ const (
 	FullName    Field = iota // the query is alias/name
 	WholeName                // the word is the name, or its last part
 	FoldedName               // it is, but for punctuation
-	Publisher                // it is the alias
+	AliasWord                // it is the alias
 	NamePrefix               // the name begins with it
 	NameWord                 // it is a word of the name
 	Keyword                  // it is a keyword, or a word of one

@@ -64,7 +64,7 @@ type Publisher struct {
 }
 
 // Title is the publisher's name, or the alias of one that has none.
-func (p *Publisher) Title() string {
+func (p Publisher) Title() string {
 	if p.Name != "" {
 		return p.Name
 	}
@@ -79,7 +79,7 @@ type Repository struct {
 	Usage      string    `json:"usage,omitempty"` // Markdown
 	Certified  bool      `json:"certified,omitempty"`
 	Notice     string    `json:"deprecation,omitempty"` // why it is deprecated, or what to use instead
-	DefaultTag string    `json:"defaultTag,omitempty"` // of the owner's choice
+	DefaultTag string    `json:"defaultTag,omitempty"`  // of the owner's choice
 	Created    time.Time `json:"created,omitzero"`
 }
 

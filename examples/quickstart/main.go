@@ -7,7 +7,7 @@
 // in, push and pull. Whoever has the key pushes to repositories under the alias, which are
 // created by pushing; anyone pulls. The same address answers the API of Amazon ECR Public, for
 // the AWS command line and SDKs, with the same access keys and for any region. Aliases that
-// are asked for are given at once.
+// are asked for are given at once. A browser sees the gallery there.
 //
 // The folder holds
 //
@@ -63,6 +63,7 @@ import (
 	"github.com/esplanade-registry/esplanade/policy/iam"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
+	"github.com/esplanade-registry/esplanade/registry/site"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
 )
@@ -177,7 +178,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	return serve(ctx, o, reg, control, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
+	pages, err := site.New(site.Config{Registry: reg, Logger: logger})
+	if err != nil {
+		return err
+	}
+	return serve(ctx, o, reg, control, pages, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
 }
 
 // makeFolder makes a folder and those above it, each to stay after a power cut.
@@ -207,13 +212,13 @@ func makeFolder(dir string) error {
 }
 
 // serve answers until ctx ends, and returns when all that runs has finished.
-func serve(ctx context.Context, o options, reg *registry.Registry, control http.Handler, logger *slog.Logger, ready func(net.Addr)) error {
+func serve(ctx context.Context, o options, reg *registry.Registry, control http.Handler, pages *site.Site, logger *slog.Logger, ready func(net.Addr)) error {
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
-		Handler:           handler(reg, control),
+		Handler:           handler(reg, control, pages),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -227,8 +232,9 @@ func serve(ctx context.Context, o options, reg *registry.Registry, control http.
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	running := make(chan error, 1)
+	running := make(chan error, 2)
 	go func() { running <- reg.Run(background) }()
+	go func() { running <- pages.Run(background) }()
 	serving := make(chan error, 1)
 	go func() {
 		if o.cert != "" {
@@ -249,22 +255,20 @@ func serve(ctx context.Context, o options, reg *registry.Registry, control http.
 		}
 	}
 	cancel()
-	return errors.Join(err, <-running)
+	return errors.Join(err, <-running, <-running)
 }
 
-// handler passes the registry what is the registry's. A ServeMux would answer odd paths with
+// handler passes the registry what is the registry's, and the rest to the gallery. A ServeMux would answer odd paths with
 // redirects of its own, where clients expect the errors of the protocol.
-func handler(reg, control http.Handler) http.Handler {
+func handler(reg, control, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
 		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
 			reg.ServeHTTP(w, r)
-		case p == "/" && r.Method == http.MethodPost, strings.HasPrefix(p, registry.LogoPath):
+		case p == "/" && r.Method == http.MethodPost:
 			control.ServeHTTP(w, r)
-		case p == "/":
-			fmt.Fprintln(w, "This is a container registry. Pull with docker pull "+r.Host+"/ALIAS/REPOSITORY:TAG")
 		default:
-			http.NotFound(w, r)
+			pages.ServeHTTP(w, r)
 		}
 	})
 }

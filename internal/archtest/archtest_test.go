@@ -22,7 +22,8 @@ manifest:
 auth:
 policy:                    auth manifest
 policy/iam:                auth policy
-gallery:                   manifest
+gallery/markdown:
+gallery:                   gallery/markdown manifest
 gallery/memindex:          gallery
 gallery/searchtest:        gallery
 storage:                   manifest
@@ -38,12 +39,13 @@ auth/sigv4:                auth
 registry/event:            manifest
 registry:                  auth manifest policy registry/event storage storage/meta
 registry/accounts:         auth policy/iam storage/meta
+registry/site:             auth gallery gallery/memindex manifest registry registry/event
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          gallery gallery/memindex
-examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/site storage/gocloud storage/meta/sqlmeta
 internal/archtest:
 internal/check:
 internal/conformance:
@@ -76,6 +78,8 @@ manifest:               github.com/hashicorp/golang-lru/v2 github.com/opencontai
 auth/token:             github.com/go-jose/go-jose/v4 github.com/hashicorp/golang-lru/v2
 policy/iam:             github.com/hashicorp/golang-lru/v2
 auth/sigv4:             github.com/aws/aws-sdk-go-v2
+gallery:                github.com/dustin/go-humanize github.com/opencontainers/image-spec
+gallery/markdown:       github.com/microcosm-cc/bluemonday github.com/yuin/goldmark golang.org/x/net
 storage/gocloud:        gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree

@@ -1,0 +1,210 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/gallery"
+	"github.com/esplanade-registry/esplanade/registry/event"
+)
+
+// feeder keeps an index as the registry is: it reads everything once, and then again what
+// events name. Events say only where to look, so that it makes no difference how many there
+// are, in what order, or whether some came twice.
+type feeder struct {
+	source  *source // as everyone sees it
+	index   gallery.Index
+	changed func(name string) // tells the pages
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	dirty   map[repository]bool
+	wake    chan struct{}
+	known   map[repository]string // the names of documents in the index
+	aliases map[string][]string   // by account, as they were last seen
+}
+
+// repository names a repository whatever its publisher's aliases are. Without a name it
+// stands for all that an account has.
+type repository struct{ account, name string }
+
+func newFeeder(s *source, index gallery.Index, changed func(string), logger *slog.Logger) *feeder {
+	f := &feeder{
+		source: s, index: index, changed: changed, logger: logger,
+		dirty: map[repository]bool{}, wake: make(chan struct{}, 1), known: map[repository]string{}, aliases: map[string][]string{},
+	}
+	s.reg.Follow(f.note) // from now on, so that no page is kept that has changed before run begins
+	return f
+}
+
+// note hears of a change. The pages forget what they had at once; the index follows.
+func (f *feeder) note(e event.Event) {
+	if e.Type != event.BlobLinked && e.Type != event.BlobDeleted {
+		f.mark(repository{e.Account, e.Repository})
+	}
+}
+
+func (f *feeder) mark(r repository) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, alias := range f.aliases[r.account] {
+		if r.name == "" {
+			f.changed(alias)
+		} else {
+			f.changed(alias + "/" + r.name)
+		}
+	}
+	if len(f.aliases[r.account]) == 0 {
+		f.changed("") // somebody new
+	}
+	f.dirty[r] = true
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retry is how long a repository waits that could not be read or indexed.
+const retry = time.Second
+
+func (f *feeder) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := f.rebuild(ctx)
+		if err == nil {
+			break
+		}
+		f.failed(ctx, "the index cannot be filled", err)
+		f.wait(ctx, retry)
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-f.wake:
+			f.round(ctx)
+		}
+	}
+	return nil
+}
+
+// rebuild reads every repository.
+func (f *feeder) rebuild(ctx context.Context) error {
+	for name, err := range f.source.reg.As(auth.Principal{}).Repositories(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if _, err := f.refresh(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// round reads again what has changed.
+func (f *feeder) round(ctx context.Context) {
+	f.mu.Lock()
+	dirty := f.dirty
+	f.dirty = map[repository]bool{}
+	f.mu.Unlock()
+	failed := false
+	for r := range dirty {
+		err := f.update(ctx, r)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		f.failed(ctx, "a repository cannot be indexed", err)
+		f.mark(r)
+		failed = true
+	}
+	if failed {
+		f.wait(ctx, retry)
+	}
+}
+
+// update reads a repository again, or all that an account has.
+func (f *feeder) update(ctx context.Context, r repository) error {
+	if r.name != "" {
+		return f.follow(ctx, r)
+	}
+	f.mu.Lock()
+	had := f.aliases[r.account]
+	var list []repository
+	for known := range f.known {
+		if known.account == r.account {
+			list = append(list, known)
+		}
+	}
+	f.mu.Unlock()
+	for _, known := range list {
+		if err := f.follow(ctx, known); err != nil {
+			return err
+		}
+	}
+	for _, alias := range had { // also those that are the account's no more
+		f.changed(alias)
+		for _, known := range list {
+			f.changed(alias + "/" + known.name)
+		}
+	}
+	return nil
+}
+
+// follow makes the index's document of a repository what the repository is now.
+func (f *feeder) follow(ctx context.Context, r repository) error {
+	f.mu.Lock()
+	before := f.known[r]
+	delete(f.known, r)
+	f.mu.Unlock()
+	name, err := f.refresh(ctx, r.account+"/"+r.name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.mu.Lock()
+		f.known[r] = before
+		f.mu.Unlock()
+		return err
+	}
+	if before != "" && before != name {
+		return f.index.Delete(ctx, before)
+	}
+	return nil
+}
+
+// refresh puts the document of a repository, and returns the name that it has now.
+func (f *feeder) refresh(ctx context.Context, name string) (string, error) {
+	o, err := f.source.as(ctx).Overview(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	r := repository{string(o.Account), o.Name}
+	repo, err := f.source.Repository(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if err := f.index.Put(ctx, repo.Document); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known[r] = repo.Name
+	f.aliases[r.account] = repo.Publisher.Aliases
+	f.changed(repo.Name)
+	return repo.Name, nil
+}
+
+func (f *feeder) failed(ctx context.Context, text string, err error) {
+	if ctx.Err() == nil {
+		f.logger.ErrorContext(ctx, text, "error", err)
+	}
+}
+
+func (f *feeder) wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
