@@ -24,8 +24,12 @@ const GalleryTagPrefix = "gallery:"
 // many, and there is no need for so many platforms.
 const maxParsedIndex = 64 << 10
 
-// MaxChildren is how many images of an index [Actor.Inspect] tells about.
-const MaxChildren = 200
+// How much [Actor.Inspect] tells about, at most: images of an index, and tags that point to
+// the manifest, by name.
+const (
+	MaxChildren      = 200
+	MaxInspectedTags = 50
+)
 
 // Overview is a repository as everyone sees it who may pull from it.
 type Overview struct {
@@ -225,7 +229,7 @@ type Inspection struct {
 	Image
 	Platform string // of an image whose configuration says so
 	Manifest *manifest.Manifest
-	Children []Child // of an index, up to [MaxChildren]
+	Children []Child // of an index
 }
 
 // Child is an entry of an index.
@@ -251,7 +255,7 @@ func (a *Actor) Inspect(ctx context.Context, name, reference string) (i Inspecti
 				return err
 			}
 			i = Inspection{Platform: m.Platform}
-			if i.Image, err = describe(tx, m); err != nil {
+			if i.Image, err = describe(tx, m, MaxInspectedTags); err != nil {
 				return err
 			}
 			if i.Manifest, err = manifest.Decode(m.MediaType, m.Raw, m.Digest.Algorithm()); err != nil {

@@ -42,7 +42,7 @@ func (a *Actor) Images(ctx context.Context, name string, after manifest.Digest) 
 					rows = rows[:describePage]
 				}
 				for _, m := range rows {
-					img, err := describe(tx, m)
+					img, err := describe(tx, m, 0)
 					if err != nil {
 						return err
 					}
@@ -73,7 +73,7 @@ func (a *Actor) DescribeImages(ctx context.Context, name string, refs ...manifes
 					continue
 				}
 				seen[m.Digest] = true
-				img, err := describe(tx, m)
+				img, err := describe(tx, m, 0)
 				if err != nil {
 					return err
 				}
@@ -104,10 +104,10 @@ func find(tx meta.Tx, repo meta.RepositoryID, ref manifest.Reference) (meta.Mani
 // errOtherDigest is found where a tag does not point to the digest that goes with it.
 var errOtherDigest = fmt.Errorf("the tag points to another digest: %w", fs.ErrNotExist)
 
-// describe puts together what lists show of a manifest, with its tags.
-func describe(tx meta.Tx, m meta.Manifest) (Image, error) {
+// describe puts together what lists show of a manifest, with its tags, or so many of them.
+func describe(tx meta.Tx, m meta.Manifest, tagsLimit int) (Image, error) {
 	img := summarize(m)
-	tags, err := tx.TagsOf(m.Repository, m.Digest)
+	tags, err := tx.TagsOf(m.Repository, m.Digest, tagsLimit)
 	for _, t := range tags {
 		img.Tags = append(img.Tags, t.Name)
 	}
@@ -232,7 +232,7 @@ func (r *Registry) deleteImage(ctx context.Context, tx meta.Tx, op *Op, ref mani
 	case err != nil:
 		return nil, err
 	}
-	tags, err := tx.TagsOf(op.Repository.ID, m.Digest)
+	tags, err := tx.TagsOf(op.Repository.ID, m.Digest, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -173,7 +173,7 @@ func (r *Registry) deleteManifest(ctx context.Context, op *Op, d manifest.Digest
 // removeManifest removes a manifest with its tags and edges.
 func (r *Registry) removeManifest(ctx context.Context, tx meta.Tx, op *Op, m meta.Manifest) error {
 	repo, d := m.Repository, m.Digest
-	tags, err := tx.TagsOf(repo, d)
+	tags, err := tx.TagsOf(repo, d, 0)
 	if err != nil {
 		return err
 	}

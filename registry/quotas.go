@@ -96,7 +96,7 @@ func (r *Registry) countTag(tx meta.Tx, t meta.Tag) error {
 	if r.cfg.Quotas.TagsPerImage == unlimited {
 		return nil
 	}
-	tags, err := tx.TagsOf(t.Repository, t.Digest)
+	tags, err := tx.TagsOf(t.Repository, t.Digest, 0)
 	if err == nil && len(tags) >= r.cfg.Quotas.TagsPerImage && !slices.ContainsFunc(tags, func(o meta.Tag) bool { return o.Name == t.Name }) {
 		err = says(ErrQuota, "the image has %d tags, which is the limit", len(tags))
 	}

@@ -7,7 +7,7 @@
 //	mux.Handle("/", s)
 //
 // A change that this process makes is on the pages when the call that made it returns, and
-// in the search a moment later.
+// in the search [Delay] later.
 //
 // # What publishers say of a repository
 //

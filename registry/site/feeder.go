@@ -69,6 +69,10 @@ func (f *feeder) mark(r repository) {
 	}
 }
 
+// Delay is how long a change waits before the search knows of it: a push makes several, and
+// who pushes many images to a repository should not have it read for each of them.
+const Delay = 2 * time.Second
+
 // retry is how long a repository waits that could not be read or indexed.
 const retry = time.Second
 
@@ -85,6 +89,7 @@ func (f *feeder) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-f.wake:
+			f.wait(ctx, Delay)
 			f.round(ctx)
 		}
 	}
@@ -179,7 +184,7 @@ func (f *feeder) refresh(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	r := repository{string(o.Account), o.Name}
-	repo, err := f.source.Repository(ctx, name)
+	repo, err := f.source.describe(ctx, o)
 	if err != nil {
 		return "", err
 	}

@@ -91,6 +91,8 @@ func TestIndexFollowsTheRegistry(t *testing.T) {
 		owner, ctx := g.Owner(), t.Context()
 		check := func(when string, query string, want ...string) {
 			t.Helper()
+			time.Sleep(2 * site.Delay)
+			time.Sleep(2 * site.Delay) // of the bubble
 			synctest.Wait()
 			if diff := cmp.Diff(want, g.found(query)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", when, diff)

@@ -105,6 +105,11 @@ func (s *source) Repository(ctx context.Context, name string) (gallery.Repositor
 	if err != nil {
 		return gallery.Repository{}, err
 	}
+	return s.describe(ctx, o)
+}
+
+// describe puts together what the pages and the index have of a repository.
+func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Repository, error) {
 	r := gallery.Repository{
 		Publisher: s.publisher(o.Publisher), About: o.Catalog.About, Usage: o.Catalog.Usage, Certified: o.Catalog.Certified,
 		Notice: o.Tags[deprecatedKey], DefaultTag: o.Tags[defaultTagKey], Created: o.Created,
@@ -115,7 +120,7 @@ func (s *source) Repository(ctx context.Context, name string) (gallery.Repositor
 			Logo: o.Catalog.LogoURL, Verified: o.Publisher.Verified, Deprecated: o.Tags[deprecatedKey] != "", Updated: o.Updated,
 		},
 	}
-	tags, _, err := s.Tags(ctx, name, "", listedTags)
+	tags, _, err := s.Tags(ctx, r.Name, "", listedTags)
 	if err != nil {
 		return r, err
 	}

@@ -126,8 +126,8 @@ type Tx interface {
 	RepositoryByID(id RepositoryID) (Repository, error)
 	// Linked is [Store.Linked] within the transaction.
 	Linked(repo RepositoryID, d manifest.Digest) (Blob, error)
-	// TagsOf returns all tags that point to a manifest.
-	TagsOf(repo RepositoryID, d manifest.Digest) ([]Tag, error)
+	// TagsOf returns up to limit tags that point to a manifest, by name; all, if limit is 0.
+	TagsOf(repo RepositoryID, d manifest.Digest, limit int) ([]Tag, error)
 	// TagsInOrder returns up to limit tags of a repository in the order of
 	// [manifest.TagOrder], after the one of a name, which need not exist.
 	TagsInOrder(repo RepositoryID, after string, limit int) ([]Tag, error)

@@ -216,8 +216,11 @@ func (t *tx) Linked(repo meta.RepositoryID, d manifest.Digest) (meta.Blob, error
 	return t.Blobs().Get(meta.BlobKey(d))
 }
 
-func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
-	tags, _ := scan[meta.Tag](t, encode(byDigest, int64(repo), string(d)), "", -1, false)
+func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Tag, error) {
+	if limit == 0 {
+		limit = -1
+	}
+	tags, _ := scan[meta.Tag](t, encode(byDigest, int64(repo), string(d)), "", limit, false)
 	return tags, nil
 }
 

@@ -266,7 +266,7 @@ func testScanNested(t *testing.T, s meta.Store) {
 			if err != nil {
 				return err
 			}
-			if _, err := tx.TagsOf(1, tag.Digest); err != nil {
+			if _, err := tx.TagsOf(1, tag.Digest, 0); err != nil {
 				return err
 			}
 			if err := tx.Tags().Delete(meta.TagKey{Repository: 1, Name: tag.Name}); err != nil {
@@ -290,7 +290,7 @@ func testRollback(t *testing.T, s meta.Store) {
 		if _, err := tx.Sequence(); err != nil {
 			return err
 		}
-		if tags, err := tx.TagsOf(1, "d"); err != nil || len(tags) != 1 {
+		if tags, err := tx.TagsOf(1, "d", 0); err != nil || len(tags) != 1 {
 			t.Errorf("an Update does not see its own change: %v, %v", tags, err)
 		}
 		return bad
@@ -471,7 +471,7 @@ func testManyTags(t *testing.T, s meta.Store) {
 		t.Errorf("pages hold %d names, sorted: %v; want all %d", len(all), slices.IsSorted(all), n)
 	}
 	view(t, s, func(tx meta.Tx) error {
-		if tags, err := tx.TagsOf(5, digestOf("3")); err != nil || len(tags) != n/10 {
+		if tags, err := tx.TagsOf(5, digestOf("3"), 0); err != nil || len(tags) != n/10 {
 			t.Errorf("TagsOf: %d, %v", len(tags), err)
 		}
 		return nil

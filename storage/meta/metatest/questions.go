@@ -129,8 +129,10 @@ func testIndexes(t *testing.T, s meta.Store) {
 		)
 	})
 	view(t, s, func(tx meta.Tx) error {
-		tags, err := tx.TagsOf(1, a)
+		tags, err := tx.TagsOf(1, a, 0)
 		same(t, "TagsOf", names(tags), []string{"x", "y"})
+		first, err0 := tx.TagsOf(1, a, 1)
+		same(t, "TagsOf, one", names(first), []string{"x"})
 		edges, err2 := tx.Parents(1, c, 10)
 		same(t, "Parents", len(edges), 2)
 		one, err3 := tx.Parents(1, c, 1)
@@ -141,7 +143,7 @@ func testIndexes(t *testing.T, s meta.Store) {
 		same(t, "LinksOf after", rest, links[1:])
 		repo, err6 := tx.RepositoryByID(8)
 		same(t, "RepositoryByID", repo.Name, "r")
-		return errors.Join(err, err2, err3, err4, err5, err6)
+		return errors.Join(err, err0, err2, err3, err4, err5, err6)
 	})
 }
 
@@ -205,8 +207,8 @@ func testIndexChanges(t *testing.T, s meta.Store) {
 		return errors.Join(tx.Tags().Put(meta.Tag{Repository: 1, Name: "x", Digest: b, Moved: at}), tx.Reviews().Put(review))
 	})
 	view(t, s, func(tx meta.Tx) error {
-		old, err := tx.TagsOf(1, a)
-		now, err2 := tx.TagsOf(1, b)
+		old, err := tx.TagsOf(1, a, 0)
+		now, err2 := tx.TagsOf(1, b, 0)
 		due, err3 := tx.Due(at, 10)
 		later, err4 := tx.Due(at.Add(time.Hour), 10)
 		same(t, "tags of the old, of the new, due, due later", []int{len(old), len(now), len(due), len(later)}, []int{0, 1, 0, 1})
@@ -214,7 +216,7 @@ func testIndexChanges(t *testing.T, s meta.Store) {
 	})
 	update(t, s, func(tx meta.Tx) error { return tx.Tags().Delete(meta.TagKey{Repository: 1, Name: "x"}) })
 	view(t, s, func(tx meta.Tx) error {
-		gone, err := tx.TagsOf(1, b)
+		gone, err := tx.TagsOf(1, b, 0)
 		same(t, "tags of the deleted", len(gone), 0)
 		return err
 	})

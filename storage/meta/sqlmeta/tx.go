@@ -195,8 +195,11 @@ func (t *tx) count(of string, key any, limit int) (int, error) {
 	return int(n), err
 }
 
-func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest) ([]meta.Tag, error) {
-	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name", int64(repo), string(d))
+func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Tag, error) {
+	if limit == 0 {
+		limit = -1 // which SQLite takes for no limit
+	}
+	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name LIMIT ?", int64(repo), string(d), limit)
 }
 
 func (t *tx) TagsInOrder(repo meta.RepositoryID, after string, limit int) ([]meta.Tag, error) {
