@@ -21,9 +21,12 @@
 //   - policy owns whether they may; policy/iam reads policies in the JSON language of IAM.
 //   - manifest owns names, digests, references, media types and the validation of
 //     manifests.
-//   - gallery owns the public site: its search so far, of which gallery/memindex is the index.
+//   - gallery owns the public site: pages, search, feeds, badges. gallery/memindex and
+//     gallery/sqlindex are indexes of the search, gallery/markdown makes what publishers
+//     write safe to show. registry/site ties a gallery to a registry.
 //   - examples has programs to run: examples/quickstart is a whole server in one command,
-//     examples/embed the shortest host, examples/cedar one with policies in Cedar.
+//     examples/embed the shortest host, examples/cedar one with policies in Cedar,
+//     examples/gallery a gallery that is full.
 //
 // # Compatibility
 //

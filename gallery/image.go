@@ -234,7 +234,9 @@ func (view *imageView) config(raw []byte) map[string]string {
 			step.Size = view.Layers[made].Size
 			made++
 		}
-		view.Steps = append(view.Steps, step)
+		if step.Command != "" || step.Size > 0 {
+			view.Steps = append(view.Steps, step)
+		}
 	}
 	return c.Config.Labels
 }

@@ -8,9 +8,10 @@ type homePage struct {
 	Verified int        `json:"verified"`
 	Kinds    []Count    `json:"types"`
 	Trusted  []Document `json:"trusted"` // of verified publishers, the most pulled first
-	Popular  []Document `json:"popular"`
+	Popular  []Document `json:"popular"` // empty where pulls are not counted
 	Updated  []Document `json:"updated"`
-	Pulls    bool       `json:"-"` // are counted
+	Example  string     `json:"example,omitempty"` // of pulling one of these
+	Pulls    bool       `json:"-"`                 // are counted
 }
 
 // homeList is how many repositories each list of the first page has.
@@ -21,22 +22,33 @@ func (v *visit) home() (*page, error) {
 	if v.query.Has("searchTerm") || v.query.Has("architectures") || v.query.Has("operatingSystems") || v.query.Has("verified") {
 		return v.fromECR(), nil
 	}
-	data := homePage{Pulls: v.cfg.Metrics != nil}
-	yes := true
-	for _, list := range []struct {
-		query Query
-		sort  Sort
-		docs  *[]Document
-	}{
-		{Query{Verified: &yes}, v.popular(), &data.Trusted}, {Query{}, v.popular(), &data.Popular}, {Query{}, ByUpdate, &data.Updated},
-	} {
-		found, err := v.cfg.Index.Search(v.ctx(), list.query, Page{Limit: homeList, Sort: list.sort})
+	data := homePage{Pulls: v.cfg.Metrics != nil, Popular: []Document{}}
+	yes, best := true, ByRelevance
+	if data.Pulls {
+		best = ByPulls
+	}
+	trusted, err := v.cfg.Index.Search(v.ctx(), Query{Verified: &yes}, Page{Limit: homeList, Sort: best})
+	if err != nil {
+		return nil, err
+	}
+	updated, err := v.cfg.Index.Search(v.ctx(), Query{}, Page{Limit: homeList, Sort: ByUpdate})
+	if err != nil {
+		return nil, err
+	}
+	data.Trusted, data.Updated = documents(trusted), documents(updated)
+	data.Total, data.Verified, data.Kinds = updated.Total, updated.Facets.Verified, updated.Facets.Kinds
+	if data.Pulls {
+		popular, err := v.cfg.Index.Search(v.ctx(), Query{}, Page{Limit: homeList, Sort: ByPulls})
 		if err != nil {
 			return nil, err
 		}
-		*list.docs = documents(found)
-		if list.query.Verified == nil {
-			data.Total, data.Verified, data.Kinds = found.Total, found.Facets.Verified, found.Facets.Kinds
+		data.Popular = documents(popular)
+	}
+	for _, list := range [][]Document{data.Trusted, data.Popular, data.Updated} {
+		for _, d := range list {
+			if data.Example == "" && d.Kind == KindImage && d.Tag != "" {
+				data.Example = "docker pull " + v.host() + "/" + d.Name + ":" + d.Tag
+			}
 		}
 	}
 	return &page{
@@ -49,15 +61,6 @@ func (v *visit) home() (*page, error) {
 			},
 		},
 	}, nil
-}
-
-// popular is the order of what most people want: by pulls where they are counted, else as
-// the ranker has it.
-func (v *visit) popular() Sort {
-	if v.cfg.Metrics != nil {
-		return ByPulls
-	}
-	return ByRelevance
 }
 
 // fromECR leads to the same search by our own parameters.

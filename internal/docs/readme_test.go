@@ -46,6 +46,22 @@ var _ = control
 
 func main() {}
 `, ""},
+	"func pages": {`package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/esplanade-registry/esplanade/gallery"
+	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/site"
+)
+
+var _ = pages
+
+func main() {}
+`, ""},
 	"registrytest.New": {`package main
 
 import (
