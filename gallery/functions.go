@@ -51,7 +51,10 @@ func (s *Site) to(parts ...string) string {
 	path.WriteString(s.cfg.Prefix)
 	for _, p := range parts {
 		path.WriteByte('/')
-		path.WriteString((&url.URL{Path: p}).EscapedPath())
+		if strings.ContainsFunc(p, func(r rune) bool { return !isWordRune(r) && !strings.ContainsRune("-._/:@", r) }) {
+			p = (&url.URL{Path: p}).EscapedPath()
+		}
+		path.WriteString(p)
 	}
 	if len(parts) == 0 {
 		path.WriteByte('/')
@@ -217,6 +220,10 @@ func indexWord(lower, term string, from int) int {
 		from = at + len(term)
 	}
 	return -1
+}
+
+func isWordRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
 func isWord(b byte) bool {
