@@ -116,7 +116,7 @@ func plural(n int64, word string) string {
 	if n == 1 {
 		return text
 	}
-	if strings.HasSuffix(word, "y") {
+	if n := len(word); n > 1 && word[n-1] == 'y' && strings.IndexByte("aeiou", word[n-2]) < 0 {
 		return strings.TrimSuffix(text, "y") + "ies"
 	}
 	return text + "s"

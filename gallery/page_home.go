@@ -1,6 +1,9 @@
 package gallery
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // homePage is what the first page shows.
 type homePage struct {
@@ -8,7 +11,7 @@ type homePage struct {
 	Verified int        `json:"verified"`
 	Kinds    []Count    `json:"types"`
 	Trusted  []Document `json:"trusted"` // of verified publishers, the most pulled first
-	Popular  []Document `json:"popular"` // empty where pulls are not counted
+	Popular  []Document `json:"popular"` // the most pulled of the rest; none where pulls are not counted
 	Updated  []Document `json:"updated"`
 	Example  string     `json:"example,omitempty"` // of pulling one of these
 	Pulls    bool       `json:"-"`                 // are counted
@@ -38,11 +41,16 @@ func (v *visit) home() (*page, error) {
 	data.Trusted, data.Updated = documents(trusted), documents(updated)
 	data.Total, data.Verified, data.Kinds = updated.Total, updated.Facets.Verified, updated.Facets.Kinds
 	if data.Pulls {
-		popular, err := v.cfg.Index.Search(v.ctx(), Query{}, Page{Limit: homeList, Sort: ByPulls})
+		popular, err := v.cfg.Index.Search(v.ctx(), Query{}, Page{Limit: 2 * homeList, Sort: ByPulls})
 		if err != nil {
 			return nil, err
 		}
-		data.Popular = documents(popular)
+		for _, d := range documents(popular) {
+			listed := slices.ContainsFunc(data.Trusted, func(t Document) bool { return t.Name == d.Name })
+			if !listed && len(data.Popular) < homeList {
+				data.Popular = append(data.Popular, d)
+			}
+		}
 	}
 	for _, list := range [][]Document{data.Trusted, data.Popular, data.Updated} {
 		for _, d := range list {
