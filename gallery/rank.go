@@ -28,7 +28,9 @@ type Ranker interface {
 	// Field returns how much a word found in a field counts.
 	Field(f Field) float64
 	// Score turns how well the words of a query match a document, the mean of what Field
-	// says, into a score. Hits are in the order of their scores, the highest first.
+	// says, into a score. Hits are in the order of their scores, the highest first. A document
+	// that is suspect, which looks like what it is not, never scores higher than if it were not:
+	// indexes ask late who is.
 	Score(d *Document, match float64, suspect bool, now time.Time) float64
 }
 

@@ -4,21 +4,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/esplanade-registry/esplanade/gallery"
-)
-
-// How much other words count than the one that was typed.
-const (
-	byAlias   = 0.9
-	byStem    = 0.95
-	byPrefix  = 0.7
-	bySpell   = 0.75
-	fewHits   = 10 // below which documents with some of the words are hits too
-	rareWord  = 3  // documents that have a word which may be a slip
-	minPrefix = 3
-	minPart   = 4
+	"github.com/esplanade-registry/esplanade/gallery/internal/match"
 )
 
 // matches is how well documents match the words so far.
@@ -29,10 +17,27 @@ type matches struct {
 	total float64   // the weights of all words
 	found []uint32  // documents with a sum
 	word  []uint32  // documents with a best
+	weak  []float64 // what words count that documents need not have
 }
 
-func newMatches(n int) *matches {
-	return &matches{sum: make([]float64, n), share: make([]float64, n), best: make([]float64, n)}
+// matches returns matches for n documents.
+func (x *Index) matches(n int) *matches {
+	m, ok := x.spare.Get().(*matches)
+	if !ok || cap(m.sum) < n {
+		n := n + n/8
+		m = &matches{sum: make([]float64, n), share: make([]float64, n), best: make([]float64, n), weak: make([]float64, n)}
+	}
+	m.sum, m.share, m.best, m.weak, m.total = m.sum[:n], m.share[:n], m.best[:n], m.weak[:n], 0
+	return m
+}
+
+// release ends the use of matches.
+func (x *Index) release(m *matches) {
+	for _, doc := range m.found {
+		m.sum[doc], m.share[doc], m.weak[doc] = 0, 0, 0
+	}
+	m.found = m.found[:0]
+	x.spare.Put(m)
 }
 
 func (m *matches) hit(doc uint32, weight float64) {
@@ -42,10 +47,9 @@ func (m *matches) hit(doc uint32, weight float64) {
 	m.best[doc] = max(m.best[doc], weight)
 }
 
-// next ends a word. One that few documents have says more than one that many have.
+// next ends a word.
 func (m *matches) next() {
-	n := float64(len(m.sum))
-	weight := math.Log(1+n/float64(1+len(m.word))) / math.Log(1+n)
+	weight := match.TermWeight(len(m.word), len(m.sum))
 	m.total += weight
 	for _, doc := range m.word {
 		if m.share[doc] == 0 {
@@ -58,205 +62,149 @@ func (m *matches) next() {
 	m.word = m.word[:0]
 }
 
-// all reports whether a document has every word.
-func (m *matches) all(doc uint32) bool { return m.share[doc] >= m.total*(1-1e-9) }
-
-// find returns all hits, with scores for the order that is wanted, and what the query was
-// corrected to, if it was.
-func (x *Index) find(q *gallery.Query, order gallery.Sort, facets *gallery.Counter) (hits []hit, corrected string) {
-	// A day makes no difference, and within it equal queries have equal answers.
-	today := time.Now().UTC().Truncate(24 * time.Hour)
-	score := func(d *document, match float64) float64 {
-		switch order {
-		case gallery.ByPulls:
-			return float64(d.Pulls)
-		case gallery.ByUpdate:
-			return float64(d.Updated.UnixNano())
-		case gallery.ByName:
-			return 0
+// nextWeak ends a word that documents need not have.
+func (m *matches) nextWeak() {
+	for _, doc := range m.word {
+		if m.share[doc] > 0 {
+			m.weak[doc] += m.best[doc]
 		}
-		return x.ranker.Score(&d.Document, match, !d.Verified && x.verified.suspect(d), today)
+		m.best[doc] = 0
 	}
-	if len(q.Terms) == 0 {
-		for n, d := range x.docs {
+	m.word = m.word[:0]
+}
+
+// find returns all hits, and what the query was corrected to, if it was.
+func (x *Index) find(q *gallery.Query, ranking *match.Ranking, facets *gallery.Counter) (hits []match.Hit, corrected string) {
+	plan := match.Understand(q, x.weights, (*words)(x))
+	if len(plan.Terms) == 0 {
+		hits = make([]match.Hit, 0, len(x.numbers))
+		for _, d := range x.docs {
 			if d != nil && facets.Add(&d.Document, q.Misses(&d.Document)) {
-				hits = append(hits, hit{uint32(n), score(d, 1)})
+				hits = append(hits, ranking.Hit(&d.Document, d.stuffed, 1))
 			}
 		}
 		return hits, ""
 	}
-	if said := slices.DeleteFunc(slices.Clone(q.Terms), func(t string) bool { return stopWords[t] }); len(said) > 0 {
-		q.Terms = said
-	}
-	terms := slices.Clone(q.Terms)
-	var fixed []string
-	for i, t := range terms {
-		if !x.known(t) {
-			if better := x.vocab.nearest(t, x.weight); better != "" {
-				terms[i] = better
-			}
-		}
-		fixed = append(fixed, terms[i])
-	}
-	if !slices.Equal(fixed, q.Terms) {
-		corrected = strings.Join(fixed, " ")
-	}
-	m := newMatches(len(x.docs))
-	for i, t := range terms {
-		x.word(m, t, t == q.Terms[i])
+	m := x.matches(len(x.docs))
+	for _, t := range plan.Terms {
+		x.term(m, t)
 		m.next()
 	}
-	joined := gallery.Fold(strings.Join(q.Terms, ""))
-	phrase := " " + strings.Join(terms, " ") + " "
+	for _, t := range plan.Weak {
+		for _, f := range t.Forms {
+			x.list(m, f.Word, f.Factor)
+		}
+		m.nextWeak()
+	}
 	all := 0
 	for _, doc := range m.found {
-		if m.all(doc) {
+		if x.docs[doc] != nil && match.Complete(m.share[doc], m.total) {
 			all++
 		}
 	}
+	hits = make([]match.Hit, 0, min(len(m.found), max(all, 1000)))
 	for _, doc := range m.found {
 		d := x.docs[doc]
-		if d == nil || !m.all(doc) && all >= fewHits || !facets.Add(&d.Document, q.Misses(&d.Document)) {
+		if d == nil || all >= match.FewHits && !match.Complete(m.share[doc], m.total) || !facets.Add(&d.Document, q.Misses(&d.Document)) {
 			continue
 		}
-		match := m.sum[doc] / m.total
-		if !m.all(doc) {
-			match *= math.Pow(m.share[doc]/m.total, 2)
-		}
-		match = x.whole(q, d, joined, phrase, len(terms), match)
-		hits = append(hits, hit{doc, score(d, match)})
+		value := plan.Match(&d.Document, &d.shape, m.sum[doc], m.share[doc], m.total, m.weak[doc])
+		hits = append(hits, ranking.Hit(&d.Document, d.stuffed, value))
 	}
-	return hits, corrected
+	x.release(m)
+	return hits, plan.Corrected
 }
 
-// whole raises a match where the words stand together in the document as in the query.
-func (x *Index) whole(q *gallery.Query, d *document, joined, phrase string, terms int, match float64) float64 {
-	switch {
-	case q.Name != "" && d.Name == q.Name:
-		return max(match, 2*x.ranker.Field(gallery.FullName))
-	case q.Name != "" && strings.HasSuffix(q.Name, d.Name[strings.IndexByte(d.Name, '/'):]):
-		return max(match, x.ranker.Field(gallery.WholeName))
-	case terms == 1:
-		return match
-	case d.folded == joined, d.reversed == joined:
-		return max(match, x.ranker.Field(gallery.FullName))
-	case d.name == joined:
-		return max(match, x.ranker.Field(gallery.FoldedName))
-	}
-	if at := strings.Index(d.words, phrase); at >= 0 {
-		if at < strings.IndexByte(d.words, '|') {
-			return match * 1.5
-		}
-		return match * 1.25
-	}
-	return match
+// words is the index as a vocabulary.
+type words Index
+
+// Known implements [match.Vocabulary].
+func (x *words) Known(t string) bool {
+	return len(x.postings[t]) > 0 || len(t) >= match.MinPrefix && x.vocab.hasPrefix(t)
 }
 
-// known reports whether anything has a word, or a word that begins with it.
-func (x *Index) known(t string) bool {
-	if len(x.postings[t]) > 0 || len(aliases[t]) > 0 || len(x.postings[stem(t)]) > 0 {
-		return true
-	}
-	return len(t) >= minPrefix && x.vocab.hasPrefix(t)
+// Has implements [match.Vocabulary].
+func (x *words) Has(name string) bool {
+	_, ok := x.numbers[name]
+	return ok
 }
+
+// Nearest implements [match.Vocabulary].
+func (x *words) Nearest(t string) string { return x.vocab.nearest(t, (*Index)(x).weight) }
 
 // weight says how likely a word is meant: by how much is found with it in names.
 func (x *Index) weight(t string) float64 {
 	w := 0.0
 	for _, p := range x.postings[t] {
 		if d := x.docs[p.doc]; d != nil {
-			w += x.best(p.fields) * math.Log10(10+float64(d.Pulls))
+			w += x.weightOf(p, d)
 		}
 	}
 	return w
 }
 
-// best is the weight of the best of some fields.
-func (x *Index) best(set fieldSet) float64 {
-	for f := range gallery.Fields {
-		if set&bit(f) != 0 {
-			return x.ranker.Field(f)
-		}
+// term finds the documents that have a term, in any of its forms.
+func (x *Index) term(m *matches, t match.Term) {
+	for _, f := range t.Forms {
+		x.list(m, f.Word, f.Factor)
 	}
-	return 0
-}
-
-// word finds the documents that have a word, in any of its forms. One that was typed, and
-// not corrected, may be a slip.
-func (x *Index) word(m *matches, t string, typed bool) {
-	x.list(m, t, 1)
-	if s := stem(t); s != t {
-		x.list(m, s, byStem)
-	}
-	for _, other := range plurals(t) {
-		x.list(m, other, byStem)
-	}
-	for _, other := range aliases[t] {
-		x.list(m, other, byAlias)
-	}
-	if len(t) >= minPrefix {
-		for w := range x.vocab.prefixed(t) {
-			if w != t {
-				x.list(m, w, byPrefix)
+	if len(t.Word) >= match.MinPrefix {
+		for w := range x.vocab.prefixed(t.Word) {
+			if w != t.Word {
+				x.list(m, w, match.ByPrefix)
 			}
 		}
 	}
-	if len(t) >= minPart && len(m.word) < 10*fewHits {
-		part := x.ranker.Field(gallery.NamePart)
+	if len(t.Word) >= match.MinPart && len(m.word) < 10*match.FewHits {
+		part := x.weights.Field(gallery.NamePart)
 		for n, d := range x.docs {
-			if d != nil && strings.Contains(d.folded, t) {
+			if d != nil && strings.Contains(d.shape.Folded, t.Word) {
 				m.hit(uint32(n), part)
 			}
 		}
 	}
-	if typed && len(m.word) <= rareWord {
+	if t.Slip && len(m.word) <= match.RareWord {
 		// what few have may be a slip of a word that many have
-		if better := x.vocab.nearest(t, x.weight); better != "" && x.weight(better) > 20*x.weight(t) {
-			x.list(m, better, bySpell)
+		if better := x.vocab.nearest(t.Word, x.weight); better != "" && x.mistyped(t.Word, x.weight(better)) {
+			x.list(m, better, match.BySlip)
 		}
 	}
+}
+
+// mistyped reports whether a word is rather a slip of one that has a weight. It is not if it
+// begins another; and names of look-alikes, which are made to be found by slips, are none.
+func (x *Index) mistyped(t string, better float64) bool {
+	for w := range x.vocab.prefixed(t) {
+		if w != t && slices.ContainsFunc(x.postings[w], func(p posting) bool { return p.fields&^match.Bit(gallery.FoldedName) != 0 }) && x.trusted(w) > 0 {
+			return false
+		}
+	}
+	return better > match.SureSlip*x.trusted(t)
+}
+
+// trusted is the weight of a word but for look-alikes.
+func (x *Index) trusted(t string) float64 {
+	w := 0.0
+	for _, p := range x.postings[t] {
+		if d := x.docs[p.doc]; d != nil && !x.suspect(&d.Document) {
+			w += x.weightOf(p, d)
+		}
+	}
+	return w
+}
+
+func (x *Index) weightOf(p posting, d *document) float64 {
+	return x.weights.Best(p.fields) * math.Log10(10+float64(d.Pulls))
 }
 
 func (x *Index) list(m *matches, t string, factor float64) {
 	for _, p := range x.postings[t] {
-		weight := x.best(p.fields)
-		if p.fields&(bit(gallery.Keyword)-1) == 0 && p.fields&bit(gallery.Keyword) != 0 {
-			// who has keywords for everything is found with each of them a little less
-			if d := x.docs[p.doc]; d != nil && len(d.Keywords) > manyKeywords {
-				weight *= manyKeywords / float64(len(d.Keywords))
+		weight := x.weights.Best(p.fields)
+		if match.OnlyKeyword(p.fields) {
+			if d := x.docs[p.doc]; d != nil {
+				weight *= d.keywordFactor
 			}
 		}
 		m.hit(p.doc, factor*weight)
 	}
-}
-
-// manyKeywords is how many keywords count in full.
-const manyKeywords = 6
-
-// stopWords say nothing in a search for images, unless there is nothing else.
-var stopWords = map[string]bool{
-	"a": true, "an": true, "and": true, "for": true, "in": true, "of": true, "on": true, "or": true, "the": true, "to": true, "with": true,
-	"your": true, "my": true, "image": true, "images": true, "container": true, "containers": true, "official": true, "docker": true, "run": true,
-}
-
-// stem returns the singular of a word that looks like a plural.
-func stem(t string) string {
-	switch {
-	case len(t) > 4 && strings.HasSuffix(t, "ies"):
-		return t[:len(t)-3] + "y"
-	case len(t) > 3 && strings.HasSuffix(t, "s") && !strings.HasSuffix(t, "ss"):
-		return t[:len(t)-1]
-	}
-	return t
-}
-
-func plurals(t string) []string {
-	if len(t) < 3 {
-		return nil
-	}
-	list := []string{t + "s"}
-	if strings.HasSuffix(t, "y") {
-		list = append(list, t[:len(t)-1]+"ies")
-	}
-	return list
 }

@@ -5,69 +5,71 @@
 //
 // For each word, the index takes documents that have it, or another name of it (k8s,
 // kubernetes), its singular, words that begin with it (from three letters on), and names
-// that contain it. Each word counts by the best field it is found in; gallery.Ranker says how
-// much, and orders the hits. Where no document has all the words, those that nothing has are
-// corrected to the nearest that something has; where that does not help either, documents
-// with some of the words are hits.
+// that contain it. Words that together say what something is (message queue) are also of the
+// products that are that, whatever their descriptions say. Each word counts by the best field
+// it is found in; gallery.Ranker says how much, and orders the hits. Words that say little
+// (docker, official, a version) need not be found.
+//
+// A word that nothing has is corrected to the nearest that something has. Where few documents
+// have all the words, those with some of them are hits too.
+//
+// Suspect, for the ranker, are names that look like known ones, of verified publishers or of
+// what many pull, or that are one slip away from those; who says official of what a verified
+// publisher has; and who wants to be found with everything.
 package memindex
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/esplanade-registry/esplanade/gallery"
+	"github.com/esplanade-registry/esplanade/gallery/internal/match"
 )
-
-// maxTerms is how many words of a query count.
-const maxTerms = 12
 
 // Index implements [gallery.Index]. Make one with [New].
 type Index struct {
-	ranker gallery.Ranker
+	ranker  gallery.Ranker
+	weights *match.Weights
+	spare   sync.Pool // of *matches: those of large indexes are megabytes
 
 	mu       sync.RWMutex
 	docs     []*document // by number; nil where one was deleted
 	numbers  map[string]uint32
 	postings map[string][]posting
 	vocab    vocabulary
-	verified lookAlikes
+	imitable known
 	gone     int // documents that were deleted or replaced
 }
 
 // document is one with what searching needs of it.
 type document struct {
 	gallery.Document
-	folded   string    // alias and name, without what separates words
-	name     string    // the name alone
-	reversed string    // name and alias
-	words    string    // of name and description, for phrases
-	looks    [2]string // skeletons of alias and name
+	shape         match.Shape
+	keywordFactor float64
+	stuffed       bool
 }
 
 // posting says in which fields of a document a word is.
 type posting struct {
 	doc    uint32
-	fields fieldSet
+	fields match.FieldSet
 }
-
-type fieldSet uint16
-
-func bit(f gallery.Field) fieldSet { return 1 << f }
 
 // New returns an empty index. The ranker may be nil: gallery.DefaultRanker.
 func New(r gallery.Ranker) *Index {
 	if r == nil {
 		r = gallery.DefaultRanker{}
 	}
-	return &Index{ranker: r, numbers: map[string]uint32{}, postings: map[string][]posting{}, verified: newLookAlikes()}
+	return &Index{ranker: r, weights: match.NewWeights(r), numbers: map[string]uint32{}, postings: map[string][]posting{}, imitable: newKnown()}
 }
 
 // Put implements [gallery.Index].
-func (x *Index) Put(_ context.Context, d gallery.Document) error {
+func (x *Index) Put(ctx context.Context, d gallery.Document) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if alias, name, ok := strings.Cut(d.Name, "/"); !ok || alias == "" || name == "" {
 		return fmt.Errorf("memindex: %q is no alias/repository", d.Name)
 	}
@@ -79,7 +81,10 @@ func (x *Index) Put(_ context.Context, d gallery.Document) error {
 }
 
 // Delete implements [gallery.Index].
-func (x *Index) Delete(_ context.Context, name string) error {
+func (x *Index) Delete(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.remove(name)
@@ -93,9 +98,7 @@ func (x *Index) remove(name string) {
 	if !ok {
 		return
 	}
-	if d := x.docs[n]; d.Verified {
-		x.verified.remove(d)
-	}
+	x.imitable.remove(&x.docs[n].Document)
 	x.docs[n] = nil
 	delete(x.numbers, name)
 	x.gone++
@@ -103,7 +106,7 @@ func (x *Index) remove(name string) {
 		return
 	}
 	old := x.docs
-	x.docs, x.postings, x.vocab, x.verified, x.gone = nil, map[string][]posting{}, vocabulary{}, newLookAlikes(), 0
+	x.docs, x.postings, x.vocab, x.imitable, x.gone = nil, map[string][]posting{}, vocabulary{}, newKnown(), 0
 	clear(x.numbers)
 	for _, d := range old {
 		if d != nil {
@@ -113,54 +116,18 @@ func (x *Index) remove(name string) {
 }
 
 func (x *Index) add(d gallery.Document) {
-	alias, name, _ := strings.Cut(d.Name, "/")
-	last := name[strings.LastIndexByte(name, '/')+1:]
-	doc := &document{
-		Document: d, folded: gallery.Fold(d.Name), name: gallery.Fold(name), reversed: gallery.Fold(name + " " + alias),
-		looks: [2]string{skeleton(alias), skeleton(last)},
-	}
-	fields := map[string]fieldSet{}
-	mark := func(f gallery.Field, words ...string) {
-		for _, w := range words {
-			if w != "" {
-				fields[w] |= bit(f)
-			}
-		}
-	}
-	words := gallery.Words(name)
-	mark(gallery.Publisher, gallery.Words(alias)...)
-	mark(gallery.Publisher, gallery.Fold(alias))
-	mark(gallery.NameWord, words...)
-	if len(words) > 0 {
-		mark(gallery.NamePrefix, words[0])
-	}
-	for _, whole := range []string{name, last} {
-		if w := gallery.Words(whole); len(w) == 1 {
-			mark(gallery.WholeName, w[0])
-		}
-		mark(gallery.FoldedName, gallery.Fold(whole))
-	}
-	for _, k := range d.Keywords {
-		mark(gallery.Keyword, gallery.Words(k)...)
-		mark(gallery.Keyword, gallery.Fold(k))
-	}
-	mark(gallery.Description, gallery.Words(d.Description)...)
-	mark(gallery.Text, gallery.Words(d.Text)...)
-	doc.words = " " + strings.Join(words, " ") + " | " + strings.Join(gallery.Words(d.Description), " ") + " "
-
+	read := match.Read(&d)
 	n := uint32(len(x.docs))
-	x.docs = append(x.docs, doc)
+	x.docs = append(x.docs, &document{Document: d, shape: read.Shape, keywordFactor: match.KeywordFactor(&d), stuffed: read.Stuffed})
 	x.numbers[d.Name] = n
-	for w, set := range fields {
+	for w, set := range read.Words {
 		list, ok := x.postings[w]
-		if !ok {
+		if !ok && !match.IsMark(w) {
 			x.vocab.add(w)
 		}
 		x.postings[w] = append(list, posting{n, set})
 	}
-	if d.Verified {
-		x.verified.add(doc)
-	}
+	x.imitable.add(&d)
 }
 
 // Search implements [gallery.Index].
@@ -170,60 +137,13 @@ func (x *Index) Search(ctx context.Context, q gallery.Query, page gallery.Page) 
 	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	q.Terms = distinct(q.Terms)
 	var facets gallery.Counter
-	hits, corrected := x.find(&q, page.Sort, &facets)
+	ranking := match.NewRanking(x.ranker, page.Sort, x.suspect)
+	hits, corrected := x.find(&q, ranking, &facets)
 	r.Total, r.Corrected, r.Facets = len(hits), corrected, facets.Facets()
-	if page.After != "" {
-		if last := slices.IndexFunc(hits, func(h hit) bool { return x.docs[h.doc].Name == page.After }); last >= 0 {
-			end := hits[last]
-			hits = slices.DeleteFunc(hits, func(h hit) bool { return x.compare(h, end) <= 0 })
-		}
-	}
-	limit := page.Size()
-	r.More = len(hits) > limit
-	for _, h := range x.first(hits, limit) {
-		r.Hits = append(r.Hits, gallery.Hit{Document: x.docs[h.doc].Document, Score: h.score})
-	}
+	r.Hits, r.More = ranking.Page(hits, page)
 	return r, nil
 }
 
-// compare orders hits: the higher score first, and equal ones by name.
-func (x *Index) compare(a, b hit) int {
-	if c := cmp.Compare(b.score, a.score); c != 0 {
-		return c
-	}
-	return cmp.Compare(x.docs[a.doc].Name, x.docs[b.doc].Name)
-}
-
-// first returns the first n hits in order. To order them all would cost more than to find
-// them, where a word is common.
-func (x *Index) first(hits []hit, n int) []hit {
-	var best []hit
-	for _, h := range hits {
-		if len(best) == n && x.compare(h, best[n-1]) >= 0 {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(best, h, x.compare)
-		if best = slices.Insert(best, at, h); len(best) > n {
-			best = best[:n]
-		}
-	}
-	return best
-}
-
-// distinct returns the first words, each once.
-func distinct(terms []string) (list []string) {
-	for _, t := range terms {
-		if len(list) < maxTerms && !slices.Contains(list, t) {
-			list = append(list, t)
-		}
-	}
-	return list
-}
-
-// hit is a document that was found.
-type hit struct {
-	doc   uint32
-	score float64
-}
+// suspect reports whether a document is a look-alike.
+func (x *Index) suspect(d *gallery.Document) bool { return match.Suspect(d, x.imitable.find) }

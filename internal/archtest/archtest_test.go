@@ -24,7 +24,10 @@ policy:                    auth manifest
 policy/iam:                auth policy
 gallery/markdown:
 gallery:                   gallery/markdown manifest
-gallery/memindex:          gallery
+gallery/internal/match:    gallery
+gallery/memindex:          gallery gallery/internal/match
+gallery/sqlindex:          gallery gallery/internal/match
+gallery/indextest:         gallery
 gallery/searchtest:        gallery
 storage:                   manifest
 storage/storagetest:       storage
@@ -44,9 +47,10 @@ registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
-examples/gallery:          gallery gallery/memindex
+examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
 examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/site storage/gocloud storage/meta/sqlmeta
 internal/archtest:
+internal/browser:
 internal/check:
 internal/conformance:
 internal/docs:
@@ -80,6 +84,8 @@ policy/iam:             github.com/hashicorp/golang-lru/v2
 auth/sigv4:             github.com/aws/aws-sdk-go-v2
 gallery:                github.com/dustin/go-humanize github.com/opencontainers/image-spec
 gallery/markdown:       github.com/microcosm-cc/bluemonday github.com/yuin/goldmark golang.org/x/net
+gallery/sqlindex:       modernc.org/sqlite
+gallery/indextest:      github.com/google/go-cmp
 storage/gocloud:        gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree
@@ -90,6 +96,7 @@ registry/ecrpublic:     github.com/go-json-experiment/json
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
 examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev
+examples/gallery:       github.com/opencontainers/image-spec gocloud.dev
 examples/quickstart:    github.com/gofrs/flock gocloud.dev
 `
 
