@@ -115,7 +115,7 @@ func (a assets) path(name string) (string, error) {
 func (a assets) serve(w http.ResponseWriter, r *http.Request, rest string, missing func()) {
 	_, name, _ := strings.Cut(rest, "/")
 	file, ok := a[name]
-	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !ok {
 		missing()
 		return
 	}

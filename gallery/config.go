@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -59,13 +60,15 @@ type Config struct {
 // Link is a link to anywhere.
 type Link struct{ Text, URL string }
 
+var prefixSyntax = regexp.MustCompile(`^(?:/[A-Za-z0-9._~-]+)+$`)
+
 // resolve checks the configuration and fills in defaults.
 func (c Config) resolve() (Config, error) {
 	if c.Source == nil || c.Index == nil {
 		return c, errors.New("gallery: Config needs a Source and an Index")
 	}
 	c.Prefix = strings.TrimSuffix(c.Prefix, "/")
-	if c.Prefix != "" && (c.Prefix[0] != '/' || strings.ContainsAny(c.Prefix, "?#%\\ \"'<>{}") || strings.Contains(c.Prefix, "//")) {
+	if c.Prefix != "" && !prefixSyntax.MatchString(c.Prefix) || strings.Contains(c.Prefix+"/", "/./") || strings.Contains(c.Prefix+"/", "/../") {
 		return c, fmt.Errorf("gallery: Prefix %q is not of the form /path", c.Prefix)
 	}
 	if c.PublicURL == nil {

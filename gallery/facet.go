@@ -98,20 +98,25 @@ func (c *Counter) Facets() Facets {
 // maxValues bounds how many values of a facet are told apart: publishers may write anything.
 const maxValues = 64
 
-// tally counts values, of which there are few: faster than a map.
+// tally counts values in lower case, of which there are few: faster than a map.
 type tally []Count
 
 func (t *tally) add(values ...string) {
 next:
-	for _, v := range values {
+	for i, v := range values {
+		for _, before := range values[:i] {
+			if strings.EqualFold(before, v) {
+				continue next
+			}
+		}
 		for i := range *t {
-			if (*t)[i].Value == v {
+			if known := (*t)[i].Value; known == v || strings.EqualFold(known, v) {
 				(*t)[i].N++
 				continue next
 			}
 		}
 		if len(*t) < maxValues {
-			*t = append(*t, Count{v, 1})
+			*t = append(*t, Count{strings.ToLower(v), 1})
 		}
 	}
 }

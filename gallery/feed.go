@@ -79,11 +79,10 @@ func (v *visit) moveEntries(name string, limit int) (list []atomEntry, err error
 	}
 	for _, m := range moves {
 		e := atomEntry{at: m.At, Updated: m.At.UTC().Format(time.RFC3339Nano)}
-		path := v.origin + v.to(name, "-", "tag", m.Tag)
+		path := v.origin + v.to(name, "-", "history") + "?tag=" + queryEscape(m.Tag) // which is there when the tag is not
 		switch {
 		case m.To == "":
-			e.Title, path = name+":"+m.Tag+" was deleted", v.origin+v.to(name, "-", "history")+"?tag="+queryEscape(m.Tag)
-			e.Summary = "It pointed to " + string(m.From) + "."
+			e.Title, e.Summary = name+":"+m.Tag+" was deleted", "It pointed to "+string(m.From)+"."
 		case m.From == "":
 			e.Title, e.Summary = name+":"+m.Tag+" is new", "It points to "+string(m.To)+"."
 		default:
@@ -109,9 +108,9 @@ func (v *visit) feed(name string) (*page, error) {
 }
 
 func (v *visit) publisherFeed(alias string) (*page, error) {
-	who, err := v.cfg.Source.Publisher(v.ctx(), alias)
+	who, err := v.who(alias)
 	if err != nil {
-		return nil, v.missing(alias, err)
+		return nil, err
 	}
 	found, err := v.cfg.Index.Search(v.ctx(), Query{Publisher: who.Alias}, Page{Limit: feedRepositories, Sort: ByUpdate})
 	if err != nil {
@@ -142,6 +141,9 @@ func (v *visit) searchFeed() (*page, error) {
 	var entries []atomEntry
 	for _, h := range found.Hits {
 		path := v.origin + v.to(h.Name)
+		if h.Updated.IsZero() {
+			h.Updated = time.Unix(0, 0) // nothing has been pushed; a feed wants a date
+		}
 		entries = append(entries, atomEntry{
 			ID: path + "#" + h.Updated.UTC().Format(time.RFC3339), Title: h.Name, Updated: h.Updated.UTC().Format(time.RFC3339),
 			Link: atomLink{Href: path}, Summary: markdown.Plain(h.Description), at: h.Updated,

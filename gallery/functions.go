@@ -24,6 +24,7 @@ func (s *Site) functions() template.FuncMap {
 		"asset":    func(name string) (string, error) { p, err := s.assets.path(name); return s.cfg.Prefix + p, err },
 		"bytes":    formatBytes,
 		"count":    formatCount,
+		"comma":    func(n int) string { return humanize.Comma(int64(n)) },
 		"number":   func(n int64) string { return humanize.Comma(n) },
 		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

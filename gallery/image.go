@@ -3,7 +3,9 @@ package gallery
 import (
 	"cmp"
 	"encoding/json"
+	"html/template"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +22,7 @@ const (
 	maxRows  = 100
 	maxSteps = 200
 	maxValue = 600
+	maxText  = 150 << 10 // bytes of all together, as they are in a page
 )
 
 // imageView is an image, or another artifact, as pages show it.
@@ -43,6 +46,20 @@ type imageView struct {
 	Subject      manifest.Digest `json:"subject,omitempty"`
 	About        about           `json:"about,omitzero"`
 	Left         int             `json:"left,omitempty"` // rows that are not shown
+
+	text int // bytes so far
+}
+
+// fits reports whether a row of some texts is to be shown, and counts it if not.
+func (view *imageView) fits(rows, limit int, texts ...string) bool {
+	for _, s := range texts {
+		view.text += len(template.HTMLEscapeString(s))
+	}
+	if rows < limit && view.text <= maxText {
+		return true
+	}
+	view.Left++
+	return false
 }
 
 // platformView is an image of an index.
@@ -124,8 +141,8 @@ type about struct {
 func newImageView(i Image) *imageView {
 	m := i.Manifest
 	view := &imageView{
-		Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ArtifactType, Kind: KindOf(m.ArtifactType), Size: i.Size, Pushed: i.Pushed,
-		Tags: i.Tags, Platform: i.Platform,
+		Digest: m.Digest, MediaType: m.MediaType, ArtifactType: line(m.ArtifactType), Kind: KindOf(m.ArtifactType), Size: i.Size, Pushed: i.Pushed,
+		Tags: i.Tags, Platform: line(i.Platform),
 	}
 	if m.IsIndex() {
 		view.Kind = kindOfIndex(m)
@@ -170,17 +187,15 @@ func (view *imageView) children(children []Child, all int) {
 			view.Attestations++
 			continue
 		}
-		if len(view.Platforms) == maxRows {
-			view.Left++
-			continue
-		}
 		if c.Platform != nil && c.Platform.OSVersion != "" {
 			p += " (" + c.Platform.OSVersion + ")"
 		}
 		if p == "" {
 			p = "any"
 		}
-		view.Platforms = append(view.Platforms, platformView{line(p), c.Digest, c.ImageSize})
+		if p = line(p); view.fits(len(view.Platforms), maxRows, p) {
+			view.Platforms = append(view.Platforms, platformView{p, c.Digest, c.ImageSize})
+		}
 	}
 	view.Left += max(0, all-len(children))
 }
@@ -191,14 +206,13 @@ func (view *imageView) layers(layers []manifest.Descriptor) {
 		largest = max(largest, l.Size)
 	}
 	for _, l := range layers {
-		if len(view.Layers) == maxSteps {
-			view.Left++
-			continue
-		}
-		view.Layers = append(view.Layers, layerView{
+		row := layerView{
 			Digest: l.Digest, MediaType: line(l.MediaType), Size: l.Size, Title: line(l.Annotations[ocispec.AnnotationTitle]),
 			Share: max(1, 100*float64(l.Size)/float64(largest)),
-		})
+		}
+		if view.fits(len(view.Layers), maxSteps, row.MediaType, row.Title) {
+			view.Layers = append(view.Layers, row)
+		}
 	}
 }
 
@@ -209,9 +223,9 @@ func (view *imageView) config(raw []byte) map[string]string {
 		return nil
 	}
 	v := &configView{
-		Author: line(c.Author), Entrypoint: lines(c.Config.Entrypoint), Cmd: lines(c.Config.Cmd), User: line(c.Config.User),
-		WorkingDir: line(c.Config.WorkingDir), Env: lines(c.Config.Env), StopSignal: line(c.Config.StopSignal),
-		Ports: lines(slices.Sorted(maps.Keys(c.Config.ExposedPorts))), Volumes: lines(slices.Sorted(maps.Keys(c.Config.Volumes))),
+		Author: line(c.Author), Entrypoint: view.lines(c.Config.Entrypoint), Cmd: view.lines(c.Config.Cmd), User: line(c.Config.User),
+		WorkingDir: line(c.Config.WorkingDir), Env: view.lines(c.Config.Env), StopSignal: line(c.Config.StopSignal),
+		Ports: view.lines(slices.Sorted(maps.Keys(c.Config.ExposedPorts))), Volumes: view.lines(slices.Sorted(maps.Keys(c.Config.Volumes))),
 	}
 	if c.Created != nil && c.Created.Year() > 1980 { // builds that can be repeated have a time of old
 		v.Created = c.Created.UTC()
@@ -219,10 +233,6 @@ func (view *imageView) config(raw []byte) map[string]string {
 	view.Config = v
 	made := 0
 	for _, h := range c.History {
-		if len(view.Steps) == maxSteps {
-			view.Left++
-			continue
-		}
 		step := stepView{Command: instruction(h.CreatedBy), Empty: h.EmptyLayer}
 		if step.Command == "" {
 			step.Command = line(h.Comment)
@@ -234,18 +244,24 @@ func (view *imageView) config(raw []byte) map[string]string {
 			step.Size = view.Layers[made].Size
 			made++
 		}
-		if step.Command != "" || step.Size > 0 {
+		if (step.Command != "" || step.Size > 0) && view.fits(len(view.Steps), maxSteps, step.Command) {
 			view.Steps = append(view.Steps, step)
 		}
 	}
 	return c.Config.Labels
 }
 
+// exposed is how old builders wrote the ports of an image into its history.
+var exposed = regexp.MustCompile(`^EXPOSE map\[([^\]]*)\]$`)
+
 // instruction writes the command of a step as it stood in the Dockerfile.
 func instruction(s string) string {
-	s = strings.TrimSuffix(strings.TrimSpace(s), "# buildkit")
+	s = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(s), "# buildkit"))
 	if rest, ok := strings.CutPrefix(s, "/bin/sh -c #(nop)"); ok {
 		return line(rest)
+	}
+	if m := exposed.FindStringSubmatch(s); m != nil {
+		return line("EXPOSE " + strings.ReplaceAll(m[1], ":{}", ""))
 	}
 	if rest, ok := strings.CutPrefix(s, "/bin/sh -c "); ok {
 		return line("RUN " + rest)
@@ -261,23 +277,27 @@ func (view *imageView) chart(raw []byte) {
 	for _, s := range []*string{&c.Name, &c.Version, &c.AppVersion, &c.Description, &c.Type, &c.KubeVersion} {
 		*s = line(*s)
 	}
-	c.Home, c.Keywords = webURL(c.Home), lines(c.Keywords)
-	c.Dependencies = c.Dependencies[:min(len(c.Dependencies), maxRows)]
-	for i, d := range c.Dependencies {
-		c.Dependencies[i] = dependency{line(d.Name), line(d.Version), line(d.Repository)}
+	c.Home, c.Keywords = webURL(line(c.Home)), view.lines(c.Keywords)
+	var list []dependency
+	for _, d := range c.Dependencies {
+		if d = (dependency{line(d.Name), line(d.Version), line(d.Repository)}); view.fits(len(list), maxRows, d.Name, d.Version, d.Repository) {
+			list = append(list, d)
+		}
 	}
+	c.Dependencies = list
 	view.Chart = &c
 }
 
 // pairs returns labels or annotations by key, not all of too many.
 func (view *imageView) pairs(m map[string]string) (list []pair) {
-	keys := slices.Sorted(maps.Keys(m))
-	if len(keys) > maxRows {
-		view.Left += len(keys) - maxRows
-		keys = keys[:maxRows]
-	}
-	for _, key := range keys {
-		list = append(list, pair{line(key), line(m[key])})
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if len(list) >= maxRows {
+			view.Left++
+			continue
+		}
+		if p := (pair{line(key), line(m[key])}); view.fits(len(list), maxRows, p.Key, p.Value) {
+			list = append(list, p)
+		}
 	}
 	return list
 }
@@ -297,9 +317,11 @@ func line(s string) string {
 	return cut(maxValue, strings.TrimSpace(markdown.Plain(strings.ToValidUTF8(s[:min(len(s), 8*maxValue)], "\uFFFD"))))
 }
 
-func lines(list []string) (out []string) {
-	for _, s := range list[:min(len(list), maxRows)] {
-		out = append(out, line(s))
+func (view *imageView) lines(list []string) (out []string) {
+	for _, s := range list {
+		if s = line(s); view.fits(len(out), maxRows, s) {
+			out = append(out, s)
+		}
 	}
 	return out
 }

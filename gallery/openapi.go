@@ -10,9 +10,9 @@ import (
 
 // apiRoute is a page that has JSON.
 type apiRoute struct {
-	Path    string
-	Summary string
-	Query   []string // parameters
+	Path    string   `json:"path"`
+	Summary string   `json:"summary"`
+	Query   []string `json:"query,omitempty"` // parameters
 	reply   any
 }
 
@@ -97,6 +97,9 @@ func schemaOf(t reflect.Type, schemas map[string]any) map[string]any {
 		properties, required := object{}, []string{}
 		fields(t, func(f reflect.StructField, name string, optional bool) {
 			properties[name] = schemaOf(f.Type, schemas)
+			if f.Type.Kind() == reflect.Pointer && !optional {
+				properties[name] = object{"anyOf": []object{schemaOf(f.Type, schemas), {"type": "null"}}}
+			}
 			if !optional {
 				required = append(required, name)
 			}

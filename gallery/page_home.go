@@ -115,9 +115,9 @@ func ecrPlatforms(s string) string {
 
 // documents returns the hits of a page of results; none is an empty list of JSON too.
 func documents(r Results) []Document {
-	list := []Document{}
-	for _, h := range r.Hits {
-		list = append(list, h.Document)
+	list := make([]Document, len(r.Hits))
+	for i, h := range r.Hits {
+		list[i] = h.Document
 	}
-	return list
+	return plainDocuments(list)
 }

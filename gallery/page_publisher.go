@@ -14,23 +14,20 @@ type publisherPage struct {
 	Others []string `json:"-"` // its other aliases
 }
 
-// repositoryPage is how many repositories a publisher's page lists.
+// publisherList is how many repositories a publisher's page lists.
 const publisherList = 30
 
 func (v *visit) publisher(alias string) (*page, error) {
-	who, err := v.cfg.Source.Publisher(v.ctx(), alias)
+	who, err := v.who(alias)
 	if err != nil {
-		return nil, v.missing(alias, err)
+		return nil, err
 	}
 	after := v.query.Get("after")
 	list, more, err := v.cfg.Source.Repositories(v.ctx(), alias, after, publisherList)
 	if err != nil {
 		return nil, v.missing(alias, err)
 	}
-	data := publisherPage{Publisher: who, Repositories: list, Pulls: v.cfg.Metrics != nil}
-	if data.Repositories == nil {
-		data.Repositories = []Document{}
-	}
+	data := publisherPage{Publisher: who, Repositories: plainDocuments(list), Pulls: v.cfg.Metrics != nil}
 	for _, a := range who.Aliases {
 		if a != who.Alias {
 			data.Others = append(data.Others, a)
@@ -50,6 +47,15 @@ func (v *visit) publisher(alias string) (*page, error) {
 			"@context": "https://schema.org", "@type": "Organization", "name": who.Title(), "url": v.origin + v.to(who.Alias),
 		},
 	}, nil
+}
+
+// who returns the publisher that an alias leads to.
+func (v *visit) who(alias string) (Publisher, error) {
+	p, err := v.cfg.Source.Publisher(v.ctx(), alias)
+	if err != nil {
+		return p, v.missing(alias, err)
+	}
+	return plainPublisher(p), nil
 }
 
 // afterAlias returns the name of a repository without its alias.

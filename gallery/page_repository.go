@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/esplanade-registry/esplanade/gallery/markdown"
 	"github.com/esplanade-registry/esplanade/manifest"
 )
 
@@ -41,7 +40,7 @@ func (v *visit) open(name, view string) (heading, error) {
 	if err != nil {
 		return heading{}, v.missing(name, err)
 	}
-	repo.Description = markdown.Plain(repo.Description)
+	repo = plainRepository(repo)
 	return heading{repo, view, v.host() + "/" + repo.Name}, nil
 }
 
@@ -55,8 +54,9 @@ func (v *visit) repository(name string) (*page, error) {
 	if err != nil {
 		return nil, v.missing(name, err)
 	}
+	tags = plainTags(tags)
 	data := repositoryPage{
-		heading: head, Tags: rows(visible(tags, previewTags)), MoreTags: more || len(tags) > previewTags,
+		heading: head, Tags: rows(preview(tags, previewTags), tags), MoreTags: more || len(tags) > previewTags,
 		About: v.rendered(repo.About, "about"), Usage: v.rendered(repo.Usage, "usage"),
 	}
 	if data.Tag, data.Image, err = v.defaultImage(name, repo.DefaultTag, tags); err != nil {
@@ -76,8 +76,11 @@ func (v *visit) repository(name string) (*page, error) {
 	}
 	linked := map[string]any{
 		"@context": "https://schema.org", "@type": "SoftwareApplication", "name": repo.Name, "description": p.description,
-		"url": v.origin + v.to(repo.Name), "applicationCategory": "DeveloperApplication", "dateModified": repo.Updated,
+		"url": v.origin + v.to(repo.Name), "applicationCategory": "DeveloperApplication",
 		"author": map[string]any{"@type": "Organization", "name": repo.Publisher.Title(), "url": v.origin + v.to(repo.Publisher.Alias)},
+	}
+	if !repo.Updated.IsZero() {
+		linked["dateModified"] = repo.Updated
 	}
 	if data.Tag != "" {
 		linked["softwareVersion"] = data.Tag
@@ -135,9 +138,9 @@ func DefaultTag(tags []Tag) string {
 	return first
 }
 
-// rendered returns Markdown as HTML.
+// rendered returns Markdown as HTML, where that is what is wanted.
 func (v *visit) rendered(text, prefix string) template.HTML {
-	if strings.TrimSpace(text) == "" {
+	if strings.TrimSpace(text) == "" || v.format != "html" {
 		return ""
 	}
 	key := prefix + "\x00" + text
@@ -152,7 +155,7 @@ func (v *visit) rendered(text, prefix string) template.HTML {
 // logo answers with an image of the source's.
 func (v *visit) logo(file string) (*page, error) {
 	logos, ok := v.cfg.Source.(Logos)
-	if !ok {
+	if name := file[:max(0, strings.LastIndexByte(file, '/'))]; !ok || manifest.CheckName(name) != nil {
 		return nil, notFound("There is no such image.")
 	}
 	raster, mediaType, err := logos.Logo(v.ctx(), LogoPath+file)
@@ -175,6 +178,9 @@ func (v *visit) pull(name string) (*page, error) {
 	}
 	var img *imageView
 	tag := v.query.Get("tag")
+	if tag != "" && manifest.CheckTag(tag) != nil { // it would be part of a command
+		return nil, badRequest("tag must be a tag.")
+	}
 	if ref := v.query.Get("reference"); ref != "" || tag != "" {
 		if ref == "" {
 			ref = tag

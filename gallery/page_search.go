@@ -55,13 +55,19 @@ var filters = []struct{ param, label string }{
 
 // readSearch reads the query and the part of the hits that a request asks for.
 func (v *visit) readSearch() (q Query, p Page, err error) {
+	if text := v.query.Get("q"); len(text) > MaxQuery {
+		v.query.Set("q", strings.ToValidUTF8(text[:MaxQuery], ""))
+	}
 	q = ParseQuery(v.query.Get("q"))
 	for _, f := range filters {
-		for i, value := range v.query[f.param] {
-			if value != "" && i < maxValuesOf {
+		var values []string // that count; links to other pages of the search have no more
+		for _, value := range v.query[f.param] {
+			if value != "" && len(value) <= maxFilter && len(values) < maxValuesOf && !slices.Contains(values, value) {
+				values = append(values, value)
 				q.filter(f.param + ":" + value)
 			}
 		}
+		v.query[f.param] = values
 	}
 	p = Page{After: v.query.Get("after"), Sort: Sort(v.query.Get("sort"))}
 	if s := v.query.Get("limit"); s != "" {
@@ -184,11 +190,8 @@ func (v *visit) again(param string, values ...string) string {
 func (v *visit) applied() (list []chip) {
 	for _, f := range filters {
 		for _, value := range v.query[f.param] {
-			if value == "" || len(list) >= maxValuesOf {
-				continue
-			}
 			rest := slices.DeleteFunc(slices.Clone(v.query[f.param]), func(s string) bool { return s == value })
-			list = append(list, chip{f.label + ": " + cut(40, value), v.again(f.param, rest...)})
+			list = append(list, chip{f.label + ": " + cut(40, line(value)), v.again(f.param, rest...)})
 		}
 	}
 	return list

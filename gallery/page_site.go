@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -44,7 +45,7 @@ func (v *visit) setTheme(w http.ResponseWriter) {
 // back returns a path of this site, whatever a form says.
 func (v *visit) back(to string) string {
 	u, err := url.Parse(to)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, v.cfg.Prefix+"/") || strings.HasPrefix(u.Path, "//") || strings.ContainsAny(to, "\\\r\n\t") {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, v.cfg.Prefix+"/") || path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") && u.Path != "/" || strings.ContainsAny(to, "\\\r\n\t") {
 		return v.cfg.Prefix + "/"
 	}
 	return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String()
@@ -185,8 +186,8 @@ func (v *visit) names(lister Lister, after string, limit int) (names []string, m
 
 // apiPage describes the JSON of the pages.
 type apiPage struct {
-	OpenAPI string `json:"openapi"` // path of the document
-	Routes  []apiRoute
+	OpenAPI string     `json:"openapi"` // path of the document
+	Routes  []apiRoute `json:"routes"`
 }
 
 func (v *visit) api() (*page, error) {

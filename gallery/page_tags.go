@@ -44,12 +44,41 @@ func visible(tags []Tag, n int) (list []Tag) {
 	return list
 }
 
-// rows says of each tag which more exact one is the same.
-func rows(tags []Tag) []tagRow {
+// preview picks n tags for a first page: those that people pull, before variants and
+// prereleases. They stay in their order.
+func preview(tags []Tag, n int) []Tag {
+	tags = visible(tags, len(tags))
+	plain := func(t Tag) bool {
+		v, ok := manifest.ParseTagVersion(t.Name)
+		return manifest.IsChannel(t.Name) || ok && v.IsRelease()
+	}
+	left := n
+	for _, t := range tags {
+		if plain(t) {
+			left--
+		}
+	}
+	var list []Tag
+	for _, t := range tags {
+		switch {
+		case len(list) == n:
+			return list
+		case plain(t):
+			list = append(list, t)
+		case left > 0:
+			list = append(list, t)
+			left--
+		}
+	}
+	return list
+}
+
+// rows says of each tag which more exact one among others is the same.
+func rows(tags, among []Tag) []tagRow {
 	exact := map[manifest.Digest]string{}
 	depth := func(tag string) int { v, _ := manifest.ParseTagVersion(tag); return len(v.Numbers) }
-	for _, t := range tags {
-		if v, ok := manifest.ParseTagVersion(t.Name); ok && v.IsRelease() && depth(t.Name) > depth(exact[t.Digest]) {
+	for _, t := range among {
+		if depth(t.Name) > depth(exact[t.Digest]) { // of as many numbers, the one without a suffix comes first
 			exact[t.Digest] = t.Name
 		}
 	}
@@ -92,7 +121,8 @@ func (v *visit) tags(name string) (*page, error) {
 	} else if tags, data.Next, err = v.filtered(name, data.Filter, after); err != nil {
 		return nil, v.missing(name, err)
 	}
-	data.Tags, data.Partial = rows(tags), data.Filter != "" && data.Next != ""
+	tags = plainTags(tags)
+	data.Tags, data.Partial = rows(tags, tags), data.Filter != "" && data.Next != ""
 	if data.Next != "" {
 		data.More = v.tagsPath(head.Repository.Name, data.Filter, data.Next)
 	}

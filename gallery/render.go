@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -49,6 +50,23 @@ func parseTemplates(files overlaid, functions template.FuncMap) (map[string]*tem
 		list[strings.TrimSuffix(name, ".tmpl")] = t.Lookup("layout.tmpl")
 	}
 	return list, nil
+}
+
+// samples are pages with next to nothing on them, by template.
+var samples = map[string]any{
+	"home": homePage{}, "search": searchPage{}, "publisher": publisherPage{}, "repository": repositoryPage{Image: &imageView{}}, "tags": tagsPage{},
+	"image": imagePage{Image: &imageView{}}, "pulls": pullsPage{}, "history": historyPage{}, "badge": badgesPage{}, "help": helpPage{}, "api": apiPage{}, "error": &Error{},
+}
+
+// try executes every template, so that what is wrong with a host's is found at start.
+func (s *Site) try() error {
+	for name, sample := range samples {
+		v := &visit{Site: s}
+		if _, err := v.html(name, &layout{Page: sample}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // layout is what every template gets.
@@ -110,7 +128,7 @@ func (v *visit) render(p *page) (*answer, error) {
 func (v *visit) layout(p *page) *layout {
 	l := &layout{
 		Site: v.cfg.Name, Tagline: v.cfg.Tagline, Title: p.title, Description: p.description, Noindex: p.noindex, Theme: v.theme,
-		Path: v.r.URL.RequestURI(), Query: v.query.Get("q"), Host: v.host(), Origin: v.origin, Footer: v.cfg.Footer, Page: p.data,
+		Path: v.here(v.r.URL.RawQuery), Query: v.query.Get("q"), Host: v.host(), Origin: v.origin, Footer: v.cfg.Footer, Page: p.data,
 	}
 	if v.path != searchPath {
 		l.Query = ""
@@ -124,7 +142,7 @@ func (v *visit) layout(p *page) *layout {
 	if p.data != nil {
 		q := v.r.URL.Query()
 		q.Set("format", "json")
-		l.JSON = v.r.URL.EscapedPath() + "?" + q.Encode()
+		l.JSON = v.here(q.Encode())
 	}
 	if p.linked != nil {
 		if raw, err := json.Marshal(p.linked); err == nil { // which escapes <, > and &
@@ -132,6 +150,11 @@ func (v *visit) layout(p *page) *layout {
 		}
 	}
 	return l
+}
+
+// here returns the path of the page, however the request has spelled it.
+func (v *visit) here(query string) string {
+	return (&url.URL{Path: v.cfg.Prefix + v.path, RawQuery: query}).RequestURI()
 }
 
 // html executes a template into memory, so that a failure never leaves half a page.

@@ -47,7 +47,7 @@ func New(cfg Config) (*Site, error) {
 	if s.openAPI, err = openAPI(cfg.Prefix); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.try()
 }
 
 // Changed tells the site that what it shows has changed: of a repository (alias/repository),
@@ -102,16 +102,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	path, ok := strings.CutPrefix(r.URL.Path, s.cfg.Prefix)
 	if ok && path == "" && s.cfg.Prefix != "" {
-		http.Redirect(w, r, s.cfg.Prefix+"/", http.StatusPermanentRedirect)
+		http.Redirect(w, r, (&url.URL{Path: s.cfg.Prefix + "/", RawQuery: r.URL.RawQuery}).String(), http.StatusPermanentRedirect)
 		return
 	}
 	v := &visit{Site: s, r: r, path: path, origin: s.cfg.PublicURL(r), theme: themeOf(r), format: "html"}
-	if !ok || path[0] != '/' || len(path) > maxPath {
+	if !ok || !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimRight(path, "/"), "//") || path != "/" && strings.Trim(path, "/") == "" || len(path) > maxPath {
 		v.fail(w, notFound("There is no such page."))
-		return
-	}
-	if rest, ok := strings.CutPrefix(path, staticPath); ok {
-		s.assets.serve(w, r, rest, func() { v.fail(w, notFound("There is no such file.")) })
 		return
 	}
 	if path == themePath {
@@ -121,6 +117,10 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		v.fail(w, &Error{Status: http.StatusMethodNotAllowed, Title: "This page can only be read."})
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, staticPath); ok {
+		s.assets.serve(w, r, rest, func() { v.fail(w, notFound("There is no such file.")) })
 		return
 	}
 	public := s.cfg.Viewer(r.Context()) == ""
@@ -142,6 +142,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.raw != nil && p.raw.redirect != "" {
 		w.Header().Set("Cache-Control", "no-cache")
+		w.Header()["Vary"] = vary
 		http.Redirect(w, r, p.raw.redirect, p.raw.status)
 		return
 	}
@@ -180,10 +181,13 @@ func (v *visit) route() (*page, error) {
 	if v.path == "/" {
 		return v.home()
 	}
+	if file, ok := strings.CutPrefix(v.path, LogoPath); ok {
+		return v.logo(file)
+	}
+	if trimmed := strings.TrimRight(v.path, "/"); trimmed != v.path {
+		return &page{raw: &raw{redirect: (&url.URL{Path: v.cfg.Prefix + trimmed, RawQuery: v.r.URL.RawQuery}).String(), status: http.StatusMovedPermanently}}, nil
+	}
 	if rest, ok := strings.CutPrefix(v.path, "/-/"); ok {
-		if file, ok := strings.CutPrefix(rest, "logo/"); ok {
-			return v.logo(file)
-		}
 		if f, ok := siteRoutes[rest]; ok {
 			return f(v)
 		}
@@ -191,9 +195,6 @@ func (v *visit) route() (*page, error) {
 	}
 	if v.path == "/robots.txt" {
 		return v.robots()
-	}
-	if trimmed := strings.TrimRight(v.path, "/"); trimmed != v.path {
-		return &page{raw: &raw{redirect: (&url.URL{Path: v.cfg.Prefix + trimmed, RawQuery: v.r.URL.RawQuery}).String(), status: http.StatusMovedPermanently}}, nil
 	}
 	name, view, _ := strings.Cut(v.path[1:], "/-/")
 	if manifest.CheckName(name) != nil {
@@ -277,16 +278,16 @@ func (v *visit) fail(w http.ResponseWriter, err error) {
 		v.cfg.Logger.ErrorContext(v.ctx(), "a page failed", "path", v.r.URL.Path, "error", err)
 		e = &Error{Status: http.StatusInternalServerError, Title: "Something went wrong here.", Detail: "It has been noted. Try again in a moment."}
 	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h["Vary"] = vary
 	out, err := v.renderError(e)
 	if err != nil {
 		v.cfg.Logger.ErrorContext(v.ctx(), "the error page failed", "path", v.r.URL.Path, "error", err)
 		http.Error(w, e.Title, e.Status)
 		return
 	}
-	h := w.Header()
 	h.Set("Content-Type", out.contentType)
-	h.Set("Cache-Control", "no-store")
-	h["Vary"] = vary
 	w.WriteHeader(e.Status)
 	w.Write(out.body) //nolint:errcheck // the client has gone
 }
@@ -299,9 +300,7 @@ func (v *visit) unknown(name string) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range found.Hits {
-		e.Near = append(e.Near, h.Document)
-	}
+	e.Near = documents(found)
 	return e
 }
 

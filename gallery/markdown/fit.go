@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -16,7 +17,7 @@ func fit(text, prefix string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f := fitter{prefix: "user-content-" + prefix + "-", ids: map[string]bool{}}
+	f := fitter{prefix: "user-content-" + prefix + "-", ids: map[string]bool{}, level: headings}
 	var out strings.Builder
 	for _, n := range nodes {
 		body.AppendChild(n)
@@ -33,6 +34,7 @@ func fit(text, prefix string) (string, error) {
 type fitter struct {
 	prefix string
 	ids    map[string]bool
+	level  int // of the last heading
 }
 
 func (f *fitter) children(n *html.Node) {
@@ -54,8 +56,9 @@ func (f *fitter) element(n *html.Node) {
 		n.Parent.RemoveChild(n)
 		return
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
-		level, _ := strconv.Atoi(n.Data[1:]) // it is a digit
-		n.Data = "h" + strconv.Itoa(min(level+headings, 6))
+		level, _ := strconv.Atoi(n.Data[1:])        // it is a digit
+		f.level = min(level+headings, f.level+1, 6) // none is left out, which would mislead who goes by them
+		n.Data = "h" + strconv.Itoa(f.level)
 		n.DataAtom = atom.Lookup([]byte(n.Data))
 	case atom.Img:
 		f.image(n)
@@ -65,10 +68,33 @@ func (f *fitter) element(n *html.Node) {
 		return
 	}
 	f.id(n)
+	f.direction(n)
 	f.children(n)
 	if n.DataAtom == atom.A {
 		f.link(n)
 	}
+}
+
+// direction lets each block be read in the direction of its own text.
+func (f *fitter) direction(n *html.Node) {
+	switch n.DataAtom {
+	case atom.P, atom.Li, atom.Ul, atom.Ol, atom.H3, atom.H4, atom.H5, atom.H6, atom.Blockquote, atom.Table, atom.Td, atom.Th, atom.Dt, atom.Dd, atom.Summary:
+		if attr(n, "dir") == "" && rightToLeft(n) {
+			n.Attr = append(n.Attr, html.Attribute{Key: "dir", Val: "auto"})
+		}
+	}
+}
+
+// rightToLeft reports whether a text has letters that are written so.
+func rightToLeft(n *html.Node) bool {
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode && strings.ContainsFunc(d.Data, func(r rune) bool {
+			return unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // id gives an element's id the prefix, and drops it if another one has it.

@@ -9,6 +9,7 @@ package markdown
 
 import (
 	"bytes"
+	"errors"
 	"html"
 	"regexp"
 	"strings"
@@ -68,7 +69,7 @@ func (r *Renderer) Render(text, prefix string) string {
 	if excessive(text) {
 		return literal(text)
 	}
-	var out bytes.Buffer
+	var out limited
 	if err := r.markdown.Convert([]byte(text), &out); err != nil {
 		return literal(text)
 	}
@@ -76,7 +77,24 @@ func (r *Renderer) Render(text, prefix string) string {
 	if err != nil {
 		return literal(text) // nested too deep, which no honest text is
 	}
+	if len(fitted) > maxHTML {
+		return literal(text)
+	}
 	return r.policy.Sanitize(fitted)
+}
+
+// maxHTML is how many bytes a text may become: a few characters can stand for a long address
+// again and again.
+const maxHTML = 160 << 10
+
+// limited is a buffer that refuses to grow beyond [maxHTML].
+type limited struct{ bytes.Buffer }
+
+func (b *limited) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxHTML {
+		return 0, errors.New("the text becomes too long")
+	}
+	return b.Buffer.Write(p)
 }
 
 // The parser's time grows with the square of these, and no honest text has so many.

@@ -26,7 +26,8 @@ type feeder struct {
 	dirty   map[repository]bool
 	wake    chan struct{}
 	known   map[repository]string // the names of documents in the index
-	aliases map[string][]string   // by account, as they were last seen
+	aliases map[string][]string   // by account; none where they may have changed
+	epoch   uint64                // counts changes of anybody's aliases
 }
 
 // repository names a repository whatever its publisher's aliases are. Without a name it
@@ -52,15 +53,14 @@ func (f *feeder) note(e event.Event) {
 func (f *feeder) mark(r repository) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, alias := range f.aliases[r.account] {
-		if r.name == "" {
-			f.changed(alias)
-		} else {
+	if aliases := f.aliases[r.account]; r.name == "" || len(aliases) == 0 {
+		f.changed("") // its aliases are not known, or not any more
+		delete(f.aliases, r.account)
+		f.epoch++
+	} else {
+		for _, alias := range aliases {
 			f.changed(alias + "/" + r.name)
 		}
-	}
-	if len(f.aliases[r.account]) == 0 {
-		f.changed("") // somebody new
 	}
 	f.dirty[r] = true
 	select {
@@ -136,7 +136,6 @@ func (f *feeder) update(ctx context.Context, r repository) error {
 		return f.follow(ctx, r)
 	}
 	f.mu.Lock()
-	had := f.aliases[r.account]
 	var list []repository
 	for known := range f.known {
 		if known.account == r.account {
@@ -147,12 +146,6 @@ func (f *feeder) update(ctx context.Context, r repository) error {
 	for _, known := range list {
 		if err := f.follow(ctx, known); err != nil {
 			return err
-		}
-	}
-	for _, alias := range had { // also those that are the account's no more
-		f.changed(alias)
-		for _, known := range list {
-			f.changed(alias + "/" + known.name)
 		}
 	}
 	return nil
@@ -171,14 +164,18 @@ func (f *feeder) follow(ctx context.Context, r repository) error {
 		f.mu.Unlock()
 		return err
 	}
-	if before != "" && before != name {
-		return f.index.Delete(ctx, before)
+	if before == "" || before == name {
+		return nil
 	}
-	return nil
+	defer f.changed(before)
+	return f.index.Delete(ctx, before)
 }
 
 // refresh puts the document of a repository, and returns the name that it has now.
 func (f *feeder) refresh(ctx context.Context, name string) (string, error) {
+	f.mu.Lock()
+	epoch := f.epoch
+	f.mu.Unlock()
 	o, err := f.source.as(ctx).Overview(ctx, name)
 	if err != nil {
 		return "", err
@@ -194,7 +191,9 @@ func (f *feeder) refresh(ctx context.Context, name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known[r] = repo.Name
-	f.aliases[r.account] = repo.Publisher.Aliases
+	if f.epoch == epoch {
+		f.aliases[r.account] = repo.Publisher.Aliases
+	}
 	f.changed(repo.Name)
 	return repo.Name, nil
 }

@@ -178,9 +178,6 @@ func (s *source) Tags(ctx context.Context, name, after string, limit int) (list 
 	return list, more, err
 }
 
-// maxConfig is the largest configuration that is read to be shown, in bytes.
-const maxConfig = 512 << 10
-
 // Image implements [gallery.Source].
 func (s *source) Image(ctx context.Context, name, reference string) (gallery.Image, error) {
 	if err := s.check(name); err != nil {
@@ -195,7 +192,7 @@ func (s *source) Image(ctx context.Context, name, reference string) (gallery.Ima
 	for _, c := range found.Children {
 		img.Children = append(img.Children, gallery.Child{Descriptor: c.Descriptor, ImageSize: c.Image.Size})
 	}
-	if c := found.Manifest.Config; c != nil && c.Size <= maxConfig {
+	if c := found.Manifest.Config; c != nil && c.Size <= manifest.MaxConfig {
 		img.Config, err = readConfig(ctx, actor, name, *c)
 		if errors.Is(err, fs.ErrNotExist) { // sparse manifests may be allowed
 			err = nil
@@ -210,7 +207,7 @@ func readConfig(ctx context.Context, actor *registry.Actor, name string, d manif
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	return io.ReadAll(io.LimitReader(r, maxConfig))
+	return io.ReadAll(io.LimitReader(r, manifest.MaxConfig))
 }
 
 // History implements [gallery.Historian].
