@@ -97,22 +97,29 @@ func (b *limited) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// The parser's time grows with the square of these, and no honest text has so many.
+// The parser's time, and for tables its memory, grows with the square of these, and no honest
+// text has so many.
 const (
 	maxBrackets = 2000
-	maxQuotes   = 32 // one within another
+	maxQuotes   = 32    // one within another
+	maxCells    = 20000 // of a table: rows have as many as its head, also those that are not written
 )
 
 func excessive(text string) bool {
 	if strings.Count(text, "[") > maxBrackets {
 		return true
 	}
+	columns, lines := 0, 0
 	for line := range strings.Lines(text) {
 		if strings.Count(line[:len(line)-len(strings.TrimLeft(line, " \t>"))], ">") > maxQuotes {
 			return true
 		}
+		if strings.Trim(line, " \t\r\n|:->+*.0123456789") == "" { // what may stand below the head of a table, in a list or a quotation
+			columns = max(columns, strings.Count(line, "|")+1)
+		}
+		lines++
 	}
-	return false
+	return columns*lines > maxCells
 }
 
 // literal shows text as it is.

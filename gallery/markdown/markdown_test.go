@@ -25,7 +25,8 @@ func TestRender(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                       "",
 		"plain":                  "<p>plain</p>\n",
-		"###### deep":            `<h6 id="user-content-about-deep">deep</h6>` + "\n",
+		"###### deep":            `<h3 id="user-content-about-deep">deep</h3>` + "\n",
+		"# a\n#### b\n# c":       "<h3 id=\"user-content-about-a\">a</h3>\n<h4 id=\"user-content-about-b\">b</h4>\n<h3 id=\"user-content-about-c\">c</h3>\n",
 		"[a](/-/theme)":          "<p>a</p>\n",
 		"[a](x.md)":              "<p>a</p>\n",
 		"[a](//evil.example/x)":  `<p><a href="https://evil.example/x"` + rel + `>a</a></p>` + "\n",
