@@ -255,9 +255,11 @@ func TestHEAD(t *testing.T) {
 func TestInternalErrors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log strings.Builder
+		// what only a real page finds out
+		help := &fstest.MapFile{Data: []byte(`{{define "main"}}half a page {{range .Page.Kinds}}{{.Secret}}{{end}}{{end}}`)}
 		for _, overlay := range []fstest.MapFS{
-			{"help.tmpl": {Data: []byte(`{{define "main"}}half a page {{.Page.Secret}}{{end}}`)}},
-			{"help.tmpl": {Data: []byte(`{{define "main"}}{{.Page.Secret}}{{end}}`)}, "error.tmpl": {Data: []byte(`{{define "main"}}half a page {{.Page.Secret}}{{end}}`)}},
+			{"help.tmpl": help},
+			{"help.tmpl": help, "error.tmpl": {Data: []byte(`{{define "main"}}half a page {{if gt .Page.Status 499}}{{slice .Page.Title 9999}}{{end}}{{end}}`)}},
 		} {
 			log.Reset()
 			g := newGround(t, nil, func(c *site.Config) {

@@ -392,7 +392,10 @@ func TestHostilePublishers(t *testing.T) {
 			}
 		}
 		for i, evil := range attacks {
-			for _, view := range mischievous {
+			for j, view := range mischievous {
+				if j >= 2 && j <= 4 && i%4 > 0 { // which have the heading of all others and little more
+					continue
+				}
 				look(evil, fmt.Sprintf("/test/x%02d%s", i, view))
 			}
 			for _, path := range []string{"/-/feed.atom", "?format=json", "/-/badge/version.svg", "/-/pull", "/-/tag/index?format=json"} {

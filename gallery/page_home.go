@@ -86,31 +86,12 @@ func (v *visit) fromECR() *page {
 		add("verified", "yes")
 	}
 	for _, a := range v.query["architectures"] {
-		add("arch", ecrPlatforms(a))
+		add("arch", PlatformName(a))
 	}
 	for _, o := range v.query["operatingSystems"] {
-		add("os", ecrPlatforms(o))
+		add("os", PlatformName(o))
 	}
 	return &page{raw: &raw{redirect: v.searchPath(params...), status: http.StatusMovedPermanently}}
-}
-
-// ecrPlatforms turns the names that ECR Public has for platforms into those of manifests.
-func ecrPlatforms(s string) string {
-	switch s {
-	case "ARM 64", "ARM64":
-		return "arm64"
-	case "ARM":
-		return "arm"
-	case "x86":
-		return "386"
-	case "x86-64":
-		return "amd64"
-	case "Linux":
-		return "linux"
-	case "Windows":
-		return "windows"
-	}
-	return s
 }
 
 // documents returns the hits of a page of results; none is an empty list of JSON too.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/registrytest"
 	"github.com/esplanade-registry/esplanade/registry/site"
 )
@@ -131,6 +132,27 @@ func TestPages(t *testing.T) {
 				delete(want, "tbody tr:first-child td") // its digests are another test's
 			}
 			want.run(g.page(path))
+		}
+	})
+}
+
+// Publishers who come from ECR Public call platforms by its names: ARM 64 is arm64.
+func TestPlatformsByOtherNames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGround(t, func(s *registrytest.Server) {
+			town(t)(s)
+			if _, err := s.Owner().CreateRepository(t.Context(), "test/legacy", &registry.CreateOptions{Catalog: &registry.CatalogData{Architectures: []string{"ARM 64", "x86-64"}, OperatingSystems: []string{"Linux"}}}); err != nil {
+				t.Fatal(err)
+			}
+		}).run()
+		for _, link := range []string{"/?searchTerm=legacy&architectures=ARM+64", "/?searchTerm=legacy&architectures=x86-64&operatingSystems=Linux"} {
+			to := g.get(link, http.StatusMovedPermanently).header.Get("Location")
+			if got := g.page(to).texts(".card h3"); !slices.Contains(got, "test/legacy") {
+				t.Errorf("%s leads to %s, which finds %q", link, to, got)
+			}
+		}
+		if got := g.page("/-/search").attrs("input[name=arch]", "value"); slices.Contains(got, "arm 64") || slices.Contains(got, "ARM 64") || !slices.Contains(got, "arm64") {
+			t.Errorf("one architecture by two names: %q", got)
 		}
 	})
 }

@@ -97,9 +97,9 @@ func (q *Query) filter(s string) bool {
 			return false
 		}
 	case "arch", "architecture":
-		add(&q.Architectures, value)
+		add(&q.Architectures, PlatformName(value))
 	case "os":
-		add(&q.OperatingSystems, value)
+		add(&q.OperatingSystems, PlatformName(value))
 	case "type", "kind":
 		add(&q.Kinds, value)
 	default:

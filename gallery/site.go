@@ -296,6 +296,9 @@ func (v *visit) fail(w http.ResponseWriter, err error) {
 func (v *visit) unknown(name string) error {
 	e := notFound("There is no such repository or publisher.")
 	e.Detail = "It may have been deleted or renamed, or not be public."
+	if len(name) > manifest.MaxName {
+		return e
+	}
 	found, err := v.cfg.Index.Search(v.ctx(), ParseQuery(strings.ReplaceAll(name, "/", " ")), Page{Limit: 5})
 	if err != nil {
 		return err

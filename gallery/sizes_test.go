@@ -3,6 +3,7 @@ package gallery_test
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func TestSizes(t *testing.T) {
 		"texts made to grow": {func(t *testing.T, s *registrytest.Server) error {
 			s.Push("test/big", registrytest.Image{}, "latest")
 			_, err := s.Owner().PutCatalogData(t.Context(), "test/big", registry.CatalogData{
-				About: strings.Repeat("http://a.b ", 2327), Usage: "|" + strings.Repeat("a|", 400) + "\n|" + strings.Repeat("-|", 400) + "\n" + strings.Repeat("|\n", 400),
+				About: strings.Repeat("http://a.b ", 2327), Usage: "|" + strings.Repeat("a|", 200) + "\n|" + strings.Repeat("-|", 200) + "\n" + strings.Repeat("|\n", 200),
 			})
 			return err
 		}, nil},
@@ -237,5 +238,39 @@ func TestLongRequests(t *testing.T) {
 	r := g.ask("POST theme=dark&back="+strings.Repeat("x", 1<<20), "/-/theme", with("Content-Type", "application/x-www-form-urlencoded"))
 	if r.status != http.StatusBadRequest && r.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a form of 1 MB: %d", r.status)
+	}
+}
+
+// A text costs no more than an honest one of its length, whatever a parser might make of it.
+// It is measured in memory, which does not depend on what else runs, and alone.
+func TestTextsCostLittle(t *testing.T) {
+	const most = 64 << 20
+	lines := func(n int, line string) string { return strings.Repeat(line+"\n", n) }
+	for name, text := range map[string]string{
+		"honest":                    lines(100, "# Title\n\nSome *words* and `code`, a [link](https://example.com/), and so on, until the end of the line.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- one\n- two\n"),
+		"a table with many cells":   lines(1, "|"+strings.Repeat("a|", 500)) + lines(1, "|"+strings.Repeat("-|", 500)) + lines(700, "|"),
+		"one without outer strokes": lines(1, strings.Repeat("a|", 500)+"a") + lines(1, strings.Repeat("-|", 500)+"-") + lines(700, "x"),
+		"one in a quotation":        lines(1, "> |"+strings.Repeat("a|", 500)) + lines(1, "> |"+strings.Repeat("-|", 500)) + lines(700, "> |"),
+		"lists in lists":            strings.Repeat("+ ", 12_800),
+		"numbered ones":             strings.Repeat("1. ", 8_500),
+		"lists in quotations":       strings.Repeat("> - ", 6_400),
+		"quotations in lists":       strings.Repeat("- > ", 6_400),
+		"elements in elements":      strings.Repeat("<b><p>", 4_200),
+		"a long definition":         "[a]: https://" + strings.Repeat("x", 12_000) + "\n\n" + strings.Repeat("[a]", 1_900),
+	} {
+		g := newGround(t, func(s *registrytest.Server) { s.Push("test/big", registrytest.Image{}, "latest") })
+		g.get("/test/big", http.StatusOK)
+		if _, err := g.Owner().PutCatalogData(t.Context(), "test/big", registry.CatalogData{About: text}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		begun := time.Now()
+		g.bounded("/test/big", http.StatusOK)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > most {
+			t.Errorf("%s: a text of %d bytes takes %d MB and %s", name, len(text), used>>20, time.Since(begun).Round(time.Millisecond))
+		}
 	}
 }

@@ -101,7 +101,7 @@ func (b *limited) Write(p []byte) (int, error) {
 // text has so many.
 const (
 	maxBrackets = 2000
-	maxQuotes   = 32    // one within another
+	maxQuotes   = 32    // one within another; of lists twice as many
 	maxCells    = 20000 // of a table: rows have as many as its head, also those that are not written
 )
 
@@ -111,7 +111,8 @@ func excessive(text string) bool {
 	}
 	columns, lines := 0, 0
 	for line := range strings.Lines(text) {
-		if strings.Count(line[:len(line)-len(strings.TrimLeft(line, " \t>"))], ">") > maxQuotes {
+		within := line[:len(line)-len(strings.TrimLeft(line, " \t>-+*.)0123456789"))]
+		if strings.Count(within, ">") > maxQuotes || len(strings.Fields(within)) > 2*maxQuotes {
 			return true
 		}
 		if strings.Trim(line, " \t\r\n|:->+*.0123456789") == "" { // what may stand below the head of a table, in a list or a quotation

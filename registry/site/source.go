@@ -115,11 +115,11 @@ func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Rep
 		Notice: o.Tags[deprecatedKey], DefaultTag: o.Tags[defaultTagKey], Created: o.Created,
 		Document: gallery.Document{
 			Name: o.Alias + "/" + o.Name, Description: o.Catalog.Description, Text: o.Catalog.About + "\n" + o.Catalog.Usage,
-			Keywords:      strings.Fields(o.Tags[keywordsKey]),
-			Architectures: o.Catalog.Architectures, OperatingSystems: o.Catalog.OperatingSystems,
-			Logo: o.Catalog.LogoURL, Verified: o.Publisher.Verified, Deprecated: o.Tags[deprecatedKey] != "", Updated: o.Updated,
+			Keywords: strings.Fields(o.Tags[keywordsKey]),
+			Logo:     o.Catalog.LogoURL, Verified: o.Publisher.Verified, Deprecated: o.Tags[deprecatedKey] != "", Updated: o.Updated,
 		},
 	}
+	addPlatforms(&r.Document, o.Catalog.OperatingSystems, o.Catalog.Architectures)
 	tags, _, err := s.Tags(ctx, r.Name, "", listedTags)
 	if err != nil {
 		return r, err
@@ -130,7 +130,11 @@ func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Rep
 	for _, t := range tags {
 		if t.Name == r.Tag {
 			r.Kind = t.Kind
-			addPlatforms(&r.Document, t.Platforms)
+			for _, p := range t.Platforms {
+				system, arch, _ := strings.Cut(p, "/")
+				arch, _, _ = strings.Cut(arch, "/") // without a variant
+				addPlatforms(&r.Document, []string{system}, []string{arch})
+			}
 		}
 	}
 	if s.metrics != nil {
@@ -148,19 +152,18 @@ func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Rep
 // countedDays is over how many days pulls are added up.
 const countedDays = 90
 
-// addPlatforms adds where an image runs to what its publisher says of that.
-func addPlatforms(d *gallery.Document, platforms []string) {
-	add := func(list []string, value string) []string {
-		if value == "" || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, value) }) {
-			return list
+// addPlatforms adds to where a repository's images run, by the names that manifests have:
+// publishers may call them as ECR Public does.
+func addPlatforms(d *gallery.Document, systems, architectures []string) {
+	add := func(list, more []string) []string {
+		for _, name := range more {
+			if name = gallery.PlatformName(name); name != "" && !slices.Contains(list, name) {
+				list = append(list, name)
+			}
 		}
-		return append(slices.Clip(list), value)
+		return list
 	}
-	for _, p := range platforms {
-		os, arch, _ := strings.Cut(p, "/")
-		arch, _, _ = strings.Cut(arch, "/") // without a variant
-		d.OperatingSystems, d.Architectures = add(d.OperatingSystems, os), add(d.Architectures, arch)
-	}
+	d.OperatingSystems, d.Architectures = add(d.OperatingSystems, systems), add(d.Architectures, architectures)
 }
 
 // Tags implements [gallery.Source].
