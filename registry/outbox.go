@@ -185,13 +185,8 @@ func (d *delivery) read(ctx context.Context) (sink meta.Sink, stalls []meta.Stal
 			}
 			stalls = append(stalls, s)
 		}
-		for e, err := range tx.Events().Scan(meta.Range[meta.EventKey]{After: meta.EventKey(sink.Cursor), Limit: outboxPage}) {
-			if err != nil {
-				return err
-			}
-			events = append(events, e)
-		}
-		return nil
+		events, err = tx.NextEvents(sink.Cursor, outboxPage)
+		return err
 	})
 	return sink, stalls, events, err
 }

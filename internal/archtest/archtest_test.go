@@ -56,6 +56,7 @@ internal/conformance:
 internal/docs:
 internal/durability:
 internal/e2e:
+internal/pgtest:
 `
 
 // importers is who alone may import what, however the graph above grows: PACKAGES <-
@@ -90,7 +91,7 @@ storage/gocloud:        gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree
 storage/meta/metatest:  github.com/google/go-cmp
-storage/meta/sqlmeta:   modernc.org/sqlite
+storage/meta/sqlmeta:   github.com/jackc/pgx/v5 modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
 registry/ecrpublic:     github.com/go-json-experiment/json
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev

@@ -156,9 +156,13 @@ type Tx interface {
 	// oldest first. It may look at every upload that is open.
 	IdleUploads(before time.Time, limit int) ([]Upload, error)
 
+	// NextEvents returns up to limit events after a sequence, in order, of those that no
+	// transaction which is still running can precede: what a sink may be given.
+	NextEvents(after int64, limit int) ([]Event, error)
 	// HasSinks reports whether there is any sink to keep events for.
 	HasSinks() (bool, error)
-	// Sequence returns the next of the numbers that order moves and events. On a store
+	// Sequence returns a number that orders moves and events: higher than those drawn before
+	// in the transaction, and by transactions that were committed when it began. On a store
 	// with one writer at a time (memory, SQLite) that is the order of commits.
 	Sequence() (int64, error)
 	// AfterCommit runs f once the transaction is committed, before Update returns.

@@ -312,6 +312,15 @@ func (t *tx) IdleUploads(before time.Time, limit int) (idle []meta.Upload, err e
 	return idle, nil
 }
 
+func (t *tx) NextEvents(after int64, limit int) ([]meta.Event, error) {
+	cursor := ""
+	if after > 0 {
+		cursor = encode("event", after)
+	}
+	list, _ := scan[meta.Event](t, encode("event"), cursor, limit, false)
+	return list, nil
+}
+
 func (t *tx) HasSinks() (bool, error) {
 	sinks, _ := scan[meta.Sink](t, encode("sink"), "", 1, false)
 	return len(sinks) > 0, nil

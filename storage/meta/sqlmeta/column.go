@@ -37,6 +37,12 @@ func (t text[S]) set(v driver.Value) error {
 
 func (i integer[I]) set(v driver.Value) error {
 	n, ok := v.(int64)
+	if b, is := v.(bool); is { // of a condition, on PostgreSQL
+		ok = true
+		if b {
+			n = 1
+		}
+	}
 	if !ok && v != nil {
 		return fmt.Errorf("%T is not an integer", v)
 	}

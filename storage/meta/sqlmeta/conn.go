@@ -15,19 +15,38 @@ import (
 // speaks to the driver directly: going through database/sql made a cold pull a third dearer
 // (measured), and its pool cannot tell the one connection that writes from the others.
 type conn struct {
-	c     driver.Conn
-	stmts map[string]driver.Stmt
+	c       driver.Conn
+	stmts   map[string]driver.Stmt
+	dialect dialect
 }
+
+// dialect is how a database differs from SQLite, which the statements are written for.
+type dialect struct {
+	query    func(string) string    // rewrites a statement; nil: it stays
+	closed   func(driver.Conn) bool // reports whether a connection was lost; nil: it cannot be
+	sequence string                 // the statement that draws a number, "" where transactions are numbered
+	settled  string                 // the condition on events that none can precede any more; "" where all are such
+}
+
+// lost reports whether the connection is of no use any more.
+func (c *conn) lost() bool { return c.dialect.closed != nil && c.dialect.closed(c.c) }
+
+// sqlite is the dialect that needs no translation.
+var sqliteDialect = dialect{sequence: "UPDATE sequence SET value = value + 1 RETURNING value"}
 
 func connect(dsn string) (*conn, error) {
 	c, err := new(sqlite.Driver).Open(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c: c, stmts: map[string]driver.Stmt{}}, nil
+	return &conn{c, map[string]driver.Stmt{}, sqliteDialect}, nil
 }
 
 func (c *conn) close() error {
+	if c.dialect.closed != nil {
+		c.c.Close() //nolint:errcheck // the server forgets all there is; it may have left already
+		return nil
+	}
 	var err error
 	for _, s := range c.stmts {
 		err = errors.Join(err, s.Close())
@@ -50,7 +69,11 @@ func (c *conn) prepare(query string) (driver.Stmt, error) {
 	if s := c.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := c.c.Prepare(query)
+	text := query
+	if c.dialect.query != nil {
+		text = c.dialect.query(query)
+	}
+	s, err := c.c.Prepare(text)
 	if err == nil {
 		c.stmts[query] = s
 	}
@@ -120,6 +143,11 @@ func named(args []any) []driver.NamedValue {
 		switch x := v.(type) {
 		case int:
 			v = int64(x)
+		case bool: // columns of flags are integers
+			v = int64(0)
+			if x {
+				v = int64(1)
+			}
 		case []byte:
 			if x == nil {
 				v = []byte{}

@@ -1,7 +1,7 @@
 // Package sqlmeta is a meta.Store in an SQL database: SQLite, in one file that one process
-// opens.
+// opens ([OpenSQLite]), or PostgreSQL, which any number of processes share ([OpenPostgres]).
 //
-// # Durability
+// # SQLite: durability
 //
 // The database is in write-ahead mode. An Update returns once its commit has been synced
 // to disk; one that is [meta.Relaxed] once the operating system has it. Updates that come
@@ -9,10 +9,19 @@
 // too. If a sync fails, nothing is written any more until the file is opened again: what the
 // system could not write it may have forgotten.
 //
-// # Backup
+// # SQLite: backup
 //
 // Copy the file with SQLite's own means (the .backup command, VACUUM INTO); a plain copy of
 // a file that is in use may miss what is still in its log.
+//
+// # PostgreSQL
+//
+// Version 14 or later. Updates are SERIALIZABLE transactions; those that PostgreSQL breaks off
+// because of another are run again within Update, after a pause that grows. A [meta.Relaxed]
+// one commits without waiting for the disk (synchronous_commit = off); others wait as the
+// server is configured to, so synchronous_commit must not be off there. Sequences are made of
+// the number of the transaction: no two Updates wait for each other because of them, and their
+// order is that of transactions, not of commits.
 package sqlmeta
 
 import (
@@ -31,9 +40,11 @@ import (
 
 // Store implements [meta.Store].
 type Store struct {
-	dsn     string
-	readers chan *conn // nil where the connection is yet to be opened
-	writer  *writer
+	connect func() (*conn, error)
+	conns   chan *conn // for reading; nil where the connection is yet to be opened
+	view    string     // begins one
+	update  func(*job) error
+	close   func() error // what is not in conns
 }
 
 // OpenSQLite opens or creates the database file, and upgrades its schema. The error wraps
@@ -80,11 +91,23 @@ func open(dsn string) (*Store, error) {
 	if err := errors.Join(c.script("writer's cache", "PRAGMA cache_size = -3072"), migrate(c)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	s := &Store{dsn: dsn, readers: make(chan *conn, max(2, min(maxReaders, 2*runtime.GOMAXPROCS(0)))), writer: newWriter(c)}
-	for range cap(s.readers) {
-		s.readers <- nil
+	w := newWriter(c)
+	s := newStore(max(2, min(maxReaders, 2*runtime.GOMAXPROCS(0))), "BEGIN", func() (*conn, error) { return connect(dsn) })
+	s.update = w.do
+	s.close = func() error {
+		w.turn <- struct{}{} // forever: no Update comes after
+		return w.conn.close()
 	}
 	return s, nil
+}
+
+// newStore returns a store that reads over so many connections.
+func newStore(conns int, view string, connect func() (*conn, error)) *Store {
+	s := &Store{connect: connect, view: view, conns: make(chan *conn, conns)}
+	for range conns {
+		s.conns <- nil
+	}
+	return s
 }
 
 // syncFolder makes the file's entry in its folder durable. Windows has no such call.
@@ -101,10 +124,9 @@ func syncFolder(dir string) error {
 
 // Close implements [meta.Store].
 func (s *Store) Close() error {
-	s.writer.turn <- struct{}{} // forever: no Update comes after
-	err := s.writer.conn.close()
-	for range cap(s.readers) {
-		if c := <-s.readers; c != nil {
+	err := s.close()
+	for range cap(s.conns) {
+		if c := <-s.conns; c != nil {
 			err = errors.Join(err, c.close())
 		}
 	}
@@ -116,24 +138,32 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, err := s.take(ctx)
-	if err != nil {
-		return err
+	for fresh := false; ; fresh = true {
+		c, err := s.take(ctx)
+		if err != nil {
+			return err
+		}
+		err = fn(c)
+		lost := c.lost()
+		s.give(c)
+		if err == nil || !lost || fresh {
+			return err
+		}
+		// The server has been restarted since this connection was used. The others will be
+		// found out in the same way.
 	}
-	defer s.give(c)
-	return fn(c)
 }
 
 func (s *Store) take(ctx context.Context) (*conn, error) {
 	select {
-	case c := <-s.readers:
+	case c := <-s.conns:
 		if c != nil {
 			return c, nil
 		}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c, err := connect(s.dsn)
+	c, err := s.connect()
 	if err != nil {
 		s.give(nil)
 		return nil, wrap("open", err)
@@ -141,7 +171,13 @@ func (s *Store) take(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-func (s *Store) give(c *conn) { s.readers <- c }
+func (s *Store) give(c *conn) {
+	if c != nil && c.lost() {
+		c.close() //nolint:errcheck // it is lost
+		c = nil
+	}
+	s.conns <- c
+}
 
 // one runs a query that answers at most one row, in no transaction.
 func (s *Store) one(ctx context.Context, what, query string, args []any, dest ...column) error {
@@ -235,17 +271,7 @@ func (s *Store) View(ctx context.Context, fn func(meta.Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t := &tx{open: func() (*conn, error) {
-		c, err := s.take(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := c.exec("begin", "BEGIN"); err != nil {
-			s.give(c)
-			return nil, err
-		}
-		return c, nil
-	}}
+	t := &tx{open: func() (*conn, error) { return s.begin(ctx, s.view) }}
 	defer func() {
 		if t.c != nil {
 			err = errors.Join(err, t.c.exec("end of view", "ROLLBACK"))
@@ -261,5 +287,25 @@ func (s *Store) Update(ctx context.Context, fn func(meta.Tx) error, opts ...meta
 	for _, o := range opts {
 		j.relaxed = j.relaxed || o == meta.Relaxed
 	}
-	return s.writer.do(j)
+	return s.update(j)
+}
+
+// begin takes a connection and begins a transaction on it. One that was lost while nobody
+// used it is replaced.
+func (s *Store) begin(ctx context.Context, how string) (*conn, error) {
+	for range cap(s.conns) {
+		c, err := s.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = c.exec("begin", how); err == nil {
+			return c, nil
+		}
+		lost := c.lost()
+		s.give(c)
+		if !lost {
+			return nil, err
+		}
+	}
+	return nil, errors.New("sqlmeta: every connection was lost")
 }

@@ -15,6 +15,7 @@ type tx struct {
 	open     func() (*conn, error) // of a View: begins it when the first question is asked
 	writable bool
 	wrote    bool
+	number   int64 // of the transaction and how many sequences it has drawn, where that makes them
 	after    []func()
 }
 
@@ -191,13 +192,13 @@ func (t *tx) count(of string, key any, limit int) (int, error) {
 		return 0, err
 	}
 	var n int64
-	err = c.one("count", "SELECT count(*) FROM (SELECT 1 FROM "+of+" LIMIT ?)", []any{key, limit}, integer[int64]{&n})
+	err = c.one("count", "SELECT count(*) FROM (SELECT 1 FROM "+of+" LIMIT ?) AS counted", []any{key, limit}, integer[int64]{&n})
 	return int(n), err
 }
 
 func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Tag, error) {
 	if limit == 0 {
-		limit = -1 // which SQLite takes for no limit
+		limit = math.MaxInt32
 	}
 	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name LIMIT ?", int64(repo), string(d), limit)
 }
@@ -269,8 +270,30 @@ func (t *tx) Sequence() (n int64, err error) {
 		return 0, errReadOnly
 	}
 	t.wrote = true
-	err = t.c.one("sequence", "UPDATE sequence SET value = value + 1 RETURNING value", nil, integer[int64]{&n})
-	return n, err
+	if t.c.dialect.sequence != "" {
+		err = t.c.one("sequence", t.c.dialect.sequence, nil, integer[int64]{&n})
+		return n, err
+	}
+	if t.number == 0 {
+		if err := t.c.one("sequence", transactionNumber, nil, integer[int64]{&t.number}); err != nil {
+			return 0, err
+		}
+		t.number <<= sequenceBits
+	}
+	t.number++
+	return t.number, nil
+}
+
+func (t *tx) NextEvents(after int64, limit int) ([]meta.Event, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	condition := "sequence > ?"
+	if c.dialect.settled != "" {
+		condition += " AND " + c.dialect.settled
+	}
+	return ask(t, events, condition+" ORDER BY sequence LIMIT ?", after, limit)
 }
 
 func (t *tx) AfterCommit(f func()) { t.after = append(t.after, f) }

@@ -1,0 +1,226 @@
+package sqlmeta
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// DefaultPostgresConns is how many connections a store has to PostgreSQL at most.
+const DefaultPostgresConns = 20
+
+// PostgresOptions are the options of [OpenPostgres].
+type PostgresOptions struct {
+	Conns int // at most; [DefaultPostgresConns] if 0
+}
+
+// OpenPostgres opens a database by a connection string of PostgreSQL, postgres://... or
+// key=value, and makes or upgrades the schema. Other processes may use it meanwhile. The error
+// wraps [meta.ErrNewerSchema] if it has been upgraded beyond what this version knows.
+func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if opts == nil {
+		opts = &PostgresOptions{}
+	}
+	conns := opts.Conns
+	if conns <= 0 {
+		conns = DefaultPostgresConns
+	}
+	s := newStore(conns, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func() (*conn, error) { return connectPostgres(dsn) })
+	s.update, s.close = s.updatePostgres, func() error { return nil }
+	if err := s.read(ctx, migratePostgres); err != nil {
+		return nil, fmt.Errorf("sqlmeta: open PostgreSQL: %w", errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+var postgresDialect = dialect{
+	query:   numbered,
+	closed:  func(c driver.Conn) bool { return c.(*stdlib.Conn).Conn().IsClosed() },
+	settled: fmt.Sprintf("sequence < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << %d", sequenceBits),
+}
+
+// A sequence is the number of the transaction, and the bits below it count those that the
+// transaction draws. Transactions are numbered when they first write, for ever, so that what
+// is below the oldest that still runs cannot change any more: a plain sequence would be drawn
+// in one order and committed in another, and a reader that has seen the later could not know
+// that it is to wait for the earlier.
+const (
+	sequenceBits      = 20
+	transactionNumber = "SELECT pg_current_xact_id()::text::bigint"
+)
+
+func connectPostgres(dsn string) (*conn, error) {
+	c, err := stdlib.GetDefaultDriver().Open(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c, map[string]driver.Stmt{}, postgresDialect}, nil
+}
+
+// numbered writes parameters as PostgreSQL has them: $1 for ?1, and for the first ?.
+func numbered(query string) string {
+	var out strings.Builder
+	n := 0
+	for i := 0; i < len(query); i++ {
+		if query[i] != '?' {
+			out.WriteByte(query[i])
+			continue
+		}
+		out.WriteByte('$')
+		if i+1 < len(query) && query[i+1] >= '1' && query[i+1] <= '9' {
+			continue
+		}
+		n++
+		out.WriteString(strconv.Itoa(n))
+	}
+	return out.String()
+}
+
+// The pauses before an Update is run again that conflicted with another.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 200 * time.Millisecond
+	maxTries   = 100
+)
+
+// updatePostgres runs a job in a transaction of its own, again and again if others are in its
+// way. Once COMMIT is sent, the outcome of a connection that is lost is not known, and the
+// error says so.
+func (s *Store) updatePostgres(j *job) error {
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	pause := firstPause
+	for try := 1; ; try++ {
+		err := s.tryPostgres(j)
+		if err == nil {
+			for _, f := range j.after {
+				f()
+			}
+			return nil
+		}
+		if !again(err) || try == maxTries {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-j.ctx.Done():
+			timer.Stop()
+			return errors.Join(j.ctx.Err(), err)
+		case <-timer.C:
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// errLost is wrapped by the error of an Update whose connection was lost before it committed:
+// nothing has changed.
+var errLost = errors.New("the connection was lost")
+
+func (s *Store) tryPostgres(j *job) (err error) {
+	c, err := s.begin(j.ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+	if err != nil {
+		return err
+	}
+	defer s.give(c)
+	committing := false
+	defer func() {
+		switch {
+		case err == nil:
+		case !c.lost():
+			if failed := c.exec("rollback", "ROLLBACK"); failed != nil {
+				err = errors.Join(err, failed)
+			}
+		case !committing:
+			err = errors.Join(errLost, err)
+		}
+	}()
+	if j.relaxed {
+		if err := c.exec("relax", "SET LOCAL synchronous_commit = off"); err != nil {
+			return err
+		}
+	}
+	t := &tx{c: c, writable: true}
+	if err := protect(j.fn, t); err != nil {
+		return err
+	}
+	j.after = t.after
+	committing = true
+	return c.exec("commit", "COMMIT")
+}
+
+// again reports whether an Update may be run again after an error: PostgreSQL broke it off
+// because of another, or the connection was lost before the end.
+func again(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "40001" || e.Code == "40P01" // serialization_failure, deadlock_detected
+	}
+	return errors.Is(err, errLost)
+}
+
+// schemaLock is held while the schema is made or upgraded, by one process.
+const schemaLock = applicationID
+
+// migratePostgres brings the database to the newest schema.
+func migratePostgres(c *conn) (err error) {
+	if err := c.script("begin", "BEGIN"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && !c.lost() {
+			err = errors.Join(err, c.script("rollback", "ROLLBACK"))
+		}
+	}()
+	if err := c.script("lock", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", schemaLock)); err != nil {
+		return err
+	}
+	if err := c.script("schema", "CREATE TABLE IF NOT EXISTS esplanade_schema (version BIGINT NOT NULL)"); err != nil {
+		return err
+	}
+	var version int64
+	if err := c.one("schema", "SELECT coalesce(max(version), 0) FROM esplanade_schema", nil, integer[int64]{&version}); err != nil {
+		return err
+	}
+	newest := int64(len(migrations))
+	if version > newest {
+		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, newest, meta.ErrNewerSchema)
+	}
+	for i := version; i < newest; i++ {
+		if err := c.script("migration", inPostgres(migrations[i])); err != nil {
+			return err
+		}
+		if fill := backfills[int(i)+1]; fill != nil && version > 0 {
+			if err := fill(c); err != nil {
+				return err
+			}
+		}
+	}
+	if version < newest {
+		if err := c.script("migration", fmt.Sprintf("DELETE FROM esplanade_schema; INSERT INTO esplanade_schema (version) VALUES (%d)", newest)); err != nil {
+			return err
+		}
+	}
+	return c.script("migration", "COMMIT")
+}
+
+// postgresTypes are the types of columns as PostgreSQL has them. Text is compared by its
+// bytes, as everywhere else.
+var postgresTypes = strings.NewReplacer(
+	" STRICT, WITHOUT ROWID;", ";", " STRICT;", ";", " INTEGER", " BIGINT", " BLOB", " BYTEA", " TEXT", ` TEXT COLLATE "C"`,
+)
+
+// inPostgres translates a migration.
+func inPostgres(script string) string { return postgresTypes.Replace(script) }
