@@ -110,10 +110,29 @@ func (v *visit) badgeText(repo Repository, kind string) (label, value string, er
 	return "", "", none
 }
 
+// badgeWidth guesses how wide a text is in a usual font, with room at its ends.
+func badgeWidth(s string) int {
+	width := 0.0
+	for _, r := range s {
+		switch {
+		case strings.ContainsRune("iljI|.,:;'!", r):
+			width += 3.4
+		case strings.ContainsRune("frt()[]-/ ", r):
+			width += 4.6
+		case strings.ContainsRune("mwMW%@", r):
+			width += 10.2
+		case r >= 'A' && r <= 'Z' || r > 0x7f:
+			width += 8
+		default:
+			width += 6.9
+		}
+	}
+	return 14 + int(width+0.5)
+}
+
 // badgeSVG draws a badge. The widths of its texts are guessed, and then kept to.
 func badgeSVG(label, value string) []byte {
-	width := func(s string) int { return 14 + 7*len([]rune(s)) }
-	a, b := width(label), width(value)
+	a, b := badgeWidth(label), badgeWidth(value)
 	l, t := html.EscapeString(label), html.EscapeString(value)
 	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="20" role="img" aria-label="%[4]s: %[5]s"><title>%[4]s: %[5]s</title>`+
 		`<clipPath id="r"><rect width="%[1]d" height="20" rx="4" fill="#fff"/></clipPath><g clip-path="url(#r)"><rect width="%[2]d" height="20" fill="#3f4654"/>`+

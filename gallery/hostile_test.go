@@ -279,7 +279,7 @@ func (s shape) add(t complaints, d doc) {
 	for _, prose := range d.all("section.prose") {
 		for _, n := range elements(prose, nil)[1:] {
 			for _, a := range n.Attr {
-				if !slices.Contains([]string{"href", "rel", "id", "dir", "start", "colspan", "rowspan", "open"}, a.Key) || a.Key == "id" && !strings.HasPrefix(a.Val, "user-content-") {
+				if !slices.Contains([]string{"href", "rel", "id", "dir", "start", "colspan", "rowspan", "open", "tabindex"}, a.Key) || a.Key == "id" && !strings.HasPrefix(a.Val, "user-content-") {
 					t.Errorf("%s: the publisher's %s", d.path, describe(n))
 				}
 			}

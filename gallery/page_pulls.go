@@ -100,7 +100,7 @@ const (
 // Chart draws the days as an area. It has no style of its own, which the policy of the site
 // forbids, and says nothing to screen readers that the table beside it does not say better.
 func (s *series) Chart() template.HTML {
-	if len(s.Days) < 2 {
+	if len(s.Days) < 2 || s.Total == 0 {
 		return ""
 	}
 	var most int64 = 1

@@ -83,12 +83,12 @@ func TestPages(t *testing.T) {
 			"/test/empty/-/tags":         {"p.none": "There are no tags.", "table": none},
 			"/test/many/-/tags":          {"tbody tr:first-child th": "v1.129.0", ".pager a@href": "/test/many/-/tags?after=v1.80.0"},
 			"/test/hat/-/tag/1.27.3": {
-				"h2.ref": "hat:1.27.3", "section[aria-labelledby=platforms] td[data-label=Size]": "175 B|175 B", "section[aria-labelledby=platforms] .note": "1 attestation with it: what the builder says of how it was made.",
+				"#pull-title": "Pull 1.27.3", "section[aria-labelledby=platforms] td[data-label=Size]": "175 B|175 B", "section[aria-labelledby=platforms] .note": "1 attestation with it: what the builder says of how it was made.",
 				"link[rel=canonical]@href": "http://example.com/test/hat/-/tag/1.27.3", ".side .chips a": "1|1.27|1.27.3|latest", ".tabs [aria-current]": "Tags",
 				"title": "test/hat:1.27.3 · Gallery",
 			},
 			"/test/full/-/digest/" + full.Image.Digest: {
-				"h2.ref": full.Image.Digest[:len("sha256:")+12], "link[rel=canonical]@href": "http://example.com/test/full/-/digest/" + full.Image.Digest,
+				"#pull-title": "Pull " + full.Image.Digest[:len("sha256:")+12], "link[rel=canonical]@href": "http://example.com/test/full/-/digest/" + full.Image.Digest,
 				"section[aria-labelledby=layers] tbody tr": some, "ol.steps li code": "ADD file:1 in /|ENV A=1|RUN make", "ol.steps li.empty": "ENV A=1",
 				"section[aria-labelledby=config] dt":         "Entry point|Command|User|Folder|Ports|Volumes|Stop signal|Environment",
 				"section[aria-labelledby=config] dd":         "/bin/full --now|serve|1000:1000|/srv|53/udp 8080/tcp|/data|SIGTERM|A=1B=2",
@@ -301,7 +301,7 @@ func TestNotFound(t *testing.T) {
 		for _, path := range []string{
 			"/nobody", "/nobody/hat", "/test/missing", "/test/missing/-/tags", "/Test/Hat", "/test/HAT", "/TEST", "/test/hat_", "/test/-", "/-", "/-/nothing", "/-/search/x", "/test/-/tags",
 			"/test/hat/-/nothing", "/test/hat/-/tags/x", "/test/hat/-/tag", "/test/hat/-/tag/missing", "/test/hat/-/tag/b%C3%A4d", "/test/hat/-/tag/a/b", "/test/hat/-/digest/sha256:00", "/test/hat/-/digest/latest",
-			"/test/hat/-/digest/sha256:" + strings.Repeat("0", 64), "/test/hat/-/badge/nothing.svg", "/test/hat/-/badge/version.png", "/test/hat/-/badge/.svg", "/favicon.ico", "/" + registrytest.Account, "/" + registrytest.Account + "/hat",
+			"/test/hat/-/digest/sha256:" + strings.Repeat("0", 64), "/test/hat/-/badge/nothing.svg", "/test/hat/-/badge/version.png", "/test/hat/-/badge/.svg", "/" + registrytest.Account, "/" + registrytest.Account + "/hat",
 			"/" + registrytest.Account + "/hat/-/tags", "/" + strings.Repeat("a", 300), "/" + strings.Repeat("a/", 700) + "a", "/test/hat%00", "/%00", "/a%2F..%2Fb", "/..%2f..%2fetc/passwd", "/test/hat/-/-/tags", "/test/hat/-/tags/-/tags",
 			"/-/logo/test/hat/x.png", "/-/logo/", "/-/static/", "/-/static/x/nothing.css", "/-/static/../home.tmpl", "/-/static/x/..%2fhome.tmpl", "/-/static/x/theme.css", "/v2/", "/.well-known/security.txt", "/test/hat/-/history/", "//", "//test//hat",
 		} {

@@ -193,8 +193,12 @@ func (v *visit) route() (*page, error) {
 		}
 		return nil, notFound("There is no such page.")
 	}
-	if v.path == "/robots.txt" {
+	switch v.path {
+	case "/robots.txt":
 		return v.robots()
+	case "/favicon.ico": // which browsers ask for beside what is no HTML
+		logo, err := v.assets.path("logo.svg")
+		return &page{raw: &raw{redirect: v.cfg.Prefix + logo, status: http.StatusFound}}, err
 	}
 	name, view, _ := strings.Cut(v.path[1:], "/-/")
 	if manifest.CheckName(name) != nil {

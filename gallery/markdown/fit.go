@@ -2,6 +2,7 @@ package markdown
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -66,6 +67,9 @@ func (f *fitter) element(n *html.Node) {
 	case atom.Input:
 		f.checkbox(n)
 		return
+	}
+	if n.DataAtom == atom.Table {
+		n.Attr = append(without(n.Attr, "tabindex"), html.Attribute{Key: "tabindex", Val: "0"})
 	}
 	f.id(n)
 	f.direction(n)
@@ -203,6 +207,10 @@ func absolute(s string) string {
 		return u.String()
 	}
 	return ""
+}
+
+func without(list []html.Attribute, key string) []html.Attribute {
+	return slices.DeleteFunc(list, func(a html.Attribute) bool { return a.Key == key })
 }
 
 func attr(n *html.Node, key string) string {

@@ -41,6 +41,7 @@ func New() *Renderer {
 	p.AllowElements("ol", "th", "td")
 	p.AllowAttrs("colspan", "rowspan").Matching(regexp.MustCompile(`^[1-9][0-9]?$`)).OnElements("th", "td")
 	p.AllowAttrs("open").Matching(regexp.MustCompile(`^$`)).OnElements("details")
+	p.AllowAttrs("tabindex").Matching(regexp.MustCompile(`^0$`)).OnElements("table") // a wide one is moved by keys
 	p.AllowAttrs("dir").Matching(regexp.MustCompile(`^(?:ltr|rtl|auto)$`)).Globally()
 	p.AllowAttrs("id").Matching(regexp.MustCompile(`^user-content-[a-z0-9-]{1,100}$`)).Globally()
 	p.AllowAttrs("href").Matching(regexp.MustCompile(`^(?:https?://[^\s]+|mailto:[^\s]+|#user-content-[a-z0-9-]{1,100})$`)).OnElements("a")

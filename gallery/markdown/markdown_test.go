@@ -48,7 +48,7 @@ func TestRender(t *testing.T) {
 		`<a href="https://u:p@evil.example">z</a>`:               "<p>z</p>\n",
 		`<svg><a href="javascript:x"><text>y</text></a></svg>ok`: "<p>ok</p>\n",
 		`<h1>one</h1>`:                     "<h3>one</h3>",
-		"| a |\n|---|\n| b |":              "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>b</td>\n</tr>\n</tbody>\n</table>\n",
+		"| a |\n|---|\n| b |":              `<table tabindex="0">` + "\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>b</td>\n</tr>\n</tbody>\n</table>\n",
 		strings.Repeat("<div>", 600) + "x": "<pre>" + strings.Repeat("&lt;div&gt;", 600) + "x</pre>",
 		"<form action=/-/theme method=post><button>x</button></form>": "x",
 	} {
@@ -80,6 +80,8 @@ func safe(t *testing.T, in, out string) {
 				ok = strings.HasPrefix(a.Val, "user-content-p-")
 			case "href":
 				ok = strings.HasPrefix(a.Val, "https://") || strings.HasPrefix(a.Val, "http://") || strings.HasPrefix(a.Val, "mailto:") || strings.HasPrefix(a.Val, "#user-content-p-")
+			case "tabindex":
+				ok = n.Data == "table" && a.Val == "0"
 			case "rel", "start", "colspan", "rowspan", "open", "dir":
 				ok = true
 			}
