@@ -19,29 +19,29 @@ import (
 // any prefix.
 func (s *Site) functions() template.FuncMap {
 	return template.FuncMap{
-		"to":       func(parts ...string) string { return s.to(parts...) },
-		"search":   s.searchPath,
-		"asset":    func(name string) (string, error) { p, err := s.assets.path(name); return s.cfg.Prefix + p, err },
-		"bytes":    formatBytes,
-		"count":    formatCount,
-		"comma":    func(n int) string { return humanize.Comma(int64(n)) },
-		"number":   func(n int64) string { return humanize.Comma(n) },
-		"date":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
-		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"clock":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
-		"ago":      func(t time.Time) string { return ago(today(), t) },
-		"card":     func(d Document, terms []string, pulls bool) card { return card{d, terms, pulls} },
-		"short":    short,
-		"plain":    markdown.Plain,
-		"cut":      cut,
-		"initial":  initial,
-		"hue":      hue,
-		"alias":    func(name string) string { alias, _, _ := strings.Cut(name, "/"); return alias },
-		"below":    func(name string) string { _, rest, _ := strings.Cut(name, "/"); return rest },
-		"join":     strings.Join,
-		"platform": platformName,
-		"plural":   func(n int, word string) string { return plural(int64(n), word) },
-		"kind":     func(s string) string { return Kind(s).Label() },
+		"to":      func(parts ...string) string { return s.to(parts...) },
+		"search":  s.searchPath,
+		"asset":   func(name string) (string, error) { p, err := s.assets.path(name); return s.cfg.Prefix + p, err },
+		"bytes":   formatBytes,
+		"count":   formatCount,
+		"comma":   func(n int) string { return humanize.Comma(int64(n)) },
+		"number":  func(n int64) string { return humanize.Comma(n) },
+		"date":    func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":   func(t time.Time) string { return t.UTC().Format(clockFormat) },
+		"ago":     func(t time.Time) string { return ago(today(), t) },
+		"card":    func(d Document, terms []string, pulls bool) card { return card{d, terms, pulls} },
+		"row":     s.row,
+		"short":   short,
+		"plain":   markdown.Plain,
+		"cut":     cut,
+		"initial": initial,
+		"hue":     hue,
+		"alias":   func(name string) string { alias, _, _ := strings.Cut(name, "/"); return alias },
+		"below":   func(name string) string { _, rest, _ := strings.Cut(name, "/"); return rest },
+		"join":    strings.Join,
+		"plural":  func(n int, word string) string { return plural(int64(n), word) },
+		"kind":    func(s string) string { return Kind(s).Label() },
 	}
 }
 
@@ -171,6 +171,36 @@ func (c card) Shown() []marked { return splitMarks(cut(220, markdown.Plain(c.Des
 
 // Platforms returns some of the architectures, and how many more there are.
 func (c card) Platforms() []string { return c.Architectures[:min(len(c.Architectures), 4)] }
+
+// rowView is a tag as a table shows it. To ask a function for each of its cells cost twice as
+// much as all the rest of a page.
+type rowView struct{ Link, Name, Same, DigestLink, Digest, Platforms, Size, Stamp, Clock, Age string }
+
+// shownPlatforms is how many platforms a table names.
+const shownPlatforms = 6
+
+func (s *Site) row(repository string, t tagRow) rowView {
+	view := rowView{
+		Link: s.to(repository, "-", "tag", t.Name), Name: t.Name, Same: t.Same, DigestLink: s.to(repository, "-", "digest", string(t.Digest)), Digest: short(t.Digest),
+		Platforms: t.Kind.Label(), Size: "-", Stamp: t.Moved.UTC().Format(time.RFC3339), Clock: t.Moved.UTC().Format(clockFormat), Age: ago(today(), t.Moved),
+	}
+	if t.Size > 0 {
+		view.Size = formatBytes(t.Size)
+	}
+	var names []string
+	for _, p := range t.Platforms[:min(len(t.Platforms), shownPlatforms)] {
+		names = append(names, platformName(p))
+	}
+	if len(names) > 0 {
+		view.Platforms = strings.Join(names, ", ")
+	}
+	if len(t.Platforms) > shownPlatforms {
+		view.Platforms += " and more"
+	}
+	return view
+}
+
+const clockFormat = "2006-01-02 15:04 UTC"
 
 // marked is a piece of text that may be what was searched for.
 type marked struct {
