@@ -11,11 +11,12 @@
 //     speak, as Amazon ECR Public has it.
 //   - registry/accounts keeps users, their access keys and identity policies, for hosts that
 //     have no user database of their own.
+//   - registry/gc collects garbage while a registry serves.
 //   - registry/event has the events that a registry tells its sinks.
 //   - storage owns bytes. storage/gocloud makes a Bucket of any bucket that
 //     gocloud.dev/blob opens; storage/storagetest is the suite for drivers.
 //   - storage/meta owns truth: who has which repositories, manifests, tags and blobs.
-//     storage/meta/memmeta keeps it in memory, storage/meta/sqlmeta in SQLite.
+//     storage/meta/memmeta keeps it in memory, storage/meta/sqlmeta in SQLite or PostgreSQL.
 //   - auth owns who asks: auth/basic knows passwords, auth/token issues and verifies
 //     tokens, auth/sigv4 verifies the signatures of AWS's tools.
 //   - policy owns whether they may; policy/iam reads policies in the JSON language of IAM.

@@ -125,6 +125,9 @@ func (r *Registry) prepareCatalog(ctx context.Context, c *CatalogData) (putter, 
 			}
 		}
 		if row.Logo != "" {
+			if _, err := tx.Reviews().Get(meta.ReviewKey{Kind: meta.ReviewObject, Subject: row.Logo}); err != nil {
+				return fmt.Errorf("the logo was collected before its row came: %v", err) // no fs.ErrNotExist for the client
+			}
 			if err := tx.Reviews().Delete(meta.ReviewKey{Kind: meta.ReviewObject, Subject: row.Logo}); err != nil {
 				return err
 			}

@@ -28,7 +28,7 @@
 // Deleting a tag deletes only the tag; deleting a manifest deletes its tags, and is done even
 // where an index refers to it; deleting a blob is done even where a manifest refers to it.
 // Nothing else ever removes a manifest. What becomes unreferenced by a deletion is queued for
-// review, with a grace in which a push may refer to it again.
+// review, with a grace in which a push may refer to it again; registry/gc then removes it.
 //
 // # Stopping
 //

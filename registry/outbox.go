@@ -42,6 +42,9 @@ func (r *Registry) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil // it ended before it began
+	}
 	if err != nil {
 		return fmt.Errorf("registry: sinks: %w", err)
 	}

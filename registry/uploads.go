@@ -391,15 +391,7 @@ func (r *Registry) cancelUpload(ctx context.Context, op *Op, id meta.UploadID) e
 		if u, err = ownUpload(tx, op, id); err != nil {
 			return err
 		}
-		if u.Key != "" {
-			if err := r.review(tx, meta.ReviewObject, 0, u.Key); err != nil {
-				return err
-			}
-		}
-		if err := r.drop(tx, u.Segments); err != nil {
-			return err
-		}
-		return tx.Uploads().Delete(id)
+		return r.endUpload(tx, u)
 	})
 	if err != nil {
 		return err

@@ -63,6 +63,7 @@ import (
 	"github.com/esplanade-registry/esplanade/policy/iam"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
+	"github.com/esplanade-registry/esplanade/registry/gc"
 	"github.com/esplanade-registry/esplanade/registry/site"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
@@ -232,8 +233,9 @@ func serve(ctx context.Context, o options, reg *registry.Registry, control http.
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	running := make(chan error, 2)
+	running := make(chan error, 3)
 	go func() { running <- reg.Run(background) }()
+	go func() { running <- gc.New(reg, &gc.Options{Logger: logger}).Run(background) }()
 	go func() { running <- pages.Run(background) }()
 	serving := make(chan error, 1)
 	go func() {
@@ -255,7 +257,7 @@ func serve(ctx context.Context, o options, reg *registry.Registry, control http.
 		}
 	}
 	cancel()
-	return errors.Join(err, <-running, <-running)
+	return errors.Join(err, <-running, <-running, <-running)
 }
 
 // handler passes the registry what is the registry's, and the rest to the gallery. A ServeMux would answer odd paths with

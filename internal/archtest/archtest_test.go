@@ -42,13 +42,14 @@ auth/sigv4:                auth
 registry/event:            manifest
 registry:                  auth manifest policy registry/event storage storage/meta
 registry/accounts:         auth policy/iam storage/meta
+registry/gc:               registry
 registry/site:             auth gallery gallery/memindex manifest registry registry/event
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
-examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/site storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/gc registry/site storage/gocloud storage/meta/sqlmeta
 internal/archtest:
 internal/browser:
 internal/check:

@@ -22,6 +22,9 @@
 // server is configured to, so synchronous_commit must not be off there. Sequences are made of
 // the number of the transaction: no two Updates wait for each other because of them, and their
 // order is that of transactions, not of commits.
+//
+// Nothing tells a process yet of what another has changed: where several share a database,
+// registry.Config.ManifestCache must be less than 0.
 package sqlmeta
 
 import (
