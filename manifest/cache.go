@@ -25,6 +25,7 @@ type Cache[K comparable, V any] struct {
 	max        int64
 	used       int64
 	generation uint64 // counts invalidations
+	suspended  bool
 }
 
 type sized[V any] struct {
@@ -69,6 +70,31 @@ func (c *Cache[K, V]) Remove(key K) {
 	defer c.mu.Unlock()
 	c.generation++
 	c.lru.Remove(key)
+}
+
+// Suspend forgets everything and keeps nothing until [Cache.Resume]: for as long as nobody
+// tells what has changed.
+func (c *Cache[K, V]) Suspend() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
+	c.suspended = true
+	c.lru.Purge()
+}
+
+// Resume ends [Cache.Suspend]. What is being filled from a store that was read before is not
+// kept.
+func (c *Cache[K, V]) Resume() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
+	c.suspended = false
 }
 
 // Len returns the number of entries.
@@ -122,7 +148,7 @@ func (f Fill[K, V]) Add(key K, value V) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generation != f.generation {
+	if c.generation != f.generation || c.suspended {
 		return
 	}
 	c.lru.Remove(key) // the eviction callback accounts for it; Add alone would not

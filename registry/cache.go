@@ -15,6 +15,8 @@ type caches struct {
 	repositories *manifest.Cache[meta.RepositoryKey, meta.Repository]
 	pulls        *manifest.Cache[pullKey, *pulled]
 	links        *manifest.Cache[meta.LinkKey, meta.Blob]
+	shared       bool   // other processes change the store too
+	node         string // a name for this one
 }
 
 // pullKey is a tag or digest of a repository.
@@ -59,20 +61,21 @@ func newCaches(bytes int64) caches {
 	}
 }
 
-// The invalidations, each to be registered by the transaction that changes the row.
+// The invalidations, each to be registered by the transaction that changes the row. Other
+// processes hear of them; see watch.go.
 
 func (c *caches) forgetAlias(tx meta.Tx, name meta.AliasName) {
-	tx.AfterCommit(func() { c.aliases.Remove(string(name)) })
+	c.forget(tx, forgotten{Alias: string(name)})
 }
 
 func (c *caches) forgetRepository(tx meta.Tx, key meta.RepositoryKey) {
-	tx.AfterCommit(func() { c.repositories.Remove(key) })
+	c.forget(tx, forgotten{Account: key.Account, Name: key.Name})
 }
 
 func (c *caches) forgetReference(tx meta.Tx, repo meta.RepositoryID, reference string) {
-	tx.AfterCommit(func() { c.pulls.Remove(pullKey{repo, reference}) })
+	c.forget(tx, forgotten{Repository: repo, Reference: reference})
 }
 
 func (c *caches) forgetLink(tx meta.Tx, repo meta.RepositoryID, d manifest.Digest) {
-	tx.AfterCommit(func() { c.links.Remove(meta.LinkKey{Repository: repo, Digest: d}) })
+	c.forget(tx, forgotten{Repository: repo, Link: d})
 }

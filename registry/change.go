@@ -47,8 +47,7 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 			op.told = somebody
 		}
 	}
-	followed := r.followed()
-	if op.told == nobody && len(followed) == 0 {
+	if op.told == nobody && len(r.followed()) == 0 && !r.caches.shared {
 		return nil
 	}
 	e := event.Event{
@@ -59,12 +58,10 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 	if c.Manifest != nil {
 		e.MediaType, e.ArtifactType = c.Manifest.MediaType, c.Manifest.ArtifactType
 	}
-	if len(followed) > 0 {
-		tx.AfterCommit(func() {
-			for _, f := range followed {
-				(*f)(e)
-			}
-		})
+	tx.AfterCommit(func() { r.tell(e) })
+	if r.caches.shared && c.Kind != LinkBlob && c.Kind != DeleteBlob { // of which nobody wants to hear in a hurry
+		told := event.Event{ID: e.ID, Type: e.Type, Time: e.Time, Account: e.Account, Repository: e.Repository, RepositoryID: e.RepositoryID, Tag: e.Tag, Digest: e.Digest}
+		tx.Notify(r.caches.message(heard{From: r.caches.node, Event: &told}))
 	}
 	if op.told == nobody {
 		return nil

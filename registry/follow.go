@@ -7,7 +7,9 @@ import (
 )
 
 // Follow has f called with every change that this process commits from now on, before the
-// call that made it returns, until stop is called. f must return at once. It is for what a
+// call that made it returns, and, where several processes share the store and [Registry.Run]
+// runs, with those of others soon after, but for blobs, until stop is called. f must return at
+// once. It is for what a
 // node keeps in memory: read the truth after Follow, and then again what events name. Nothing
 // is written for it, so a push costs no more; what must not be lost when a process ends goes
 // to a sink ([Config.Sinks]).

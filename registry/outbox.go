@@ -20,7 +20,8 @@ const (
 	maxRetry   = 10 * time.Minute //
 )
 
-// Run delivers events to the sinks of the configuration, and asks the decider of aliases
+// Run delivers events to the sinks of the configuration, watches what other processes change
+// where the store is one that several share (without it, nothing is cached then), and asks the decider of aliases
 // about those that are pending, until ctx ends, and returns nil then. A sink that the store
 // does not know yet gets the events from now on.
 func (r *Registry) Run(ctx context.Context) error {
@@ -58,6 +59,9 @@ func (r *Registry) Run(ctx context.Context) error {
 		wg.Go(func() { d.run(ctx) })
 	}
 	wg.Go(func() { r.decideAliases(ctx) })
+	if w, ok := r.store.(meta.Watcher); ok {
+		wg.Go(func() { w.Watch(ctx, r.hear, r.watching, r.caches.suspend) })
+	}
 	for {
 		select {
 		case <-ctx.Done():

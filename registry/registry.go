@@ -59,6 +59,10 @@ func New(cfg Config) (*Registry, error) {
 		logos:  make(chan struct{}, maxLogos),
 		wake:   make(chan struct{}, 1),
 	}
+	if _, shared := cfg.Store.(meta.Watcher); shared {
+		r.caches.shared, r.caches.node = true, rand.Text()
+		r.caches.suspend() // until Run watches
+	}
 	if r.firstKeys, err = lru.New[meta.UploadID, string](maxFirstKeys); err != nil {
 		return nil, err
 	}

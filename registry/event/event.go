@@ -31,6 +31,9 @@ const (
 	CatalogChanged    Type = "repository.catalog"
 	TagsChanged       Type = "repository.tags"  // those of the repository, not of images
 	RegistryChanged   Type = "registry.changed" // aliases, name or verification; there is no repository
+	// Missed says that changes of other processes may have gone unheard: read everything
+	// again. Only who follows is told, no sink, which misses nothing.
+	Missed Type = "missed"
 )
 
 // Event is one change.

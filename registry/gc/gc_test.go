@@ -309,7 +309,7 @@ func TestRandom(t *testing.T) {
 							t.Fatal(err)
 						}
 					case 4, 5:
-						g.pass(time.Duration(random.IntN(int(grace))))
+						g.pass(time.Duration(random.Int64N(int64(grace))))
 					}
 					if step%50 == 0 {
 						for i := range have {

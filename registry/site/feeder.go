@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type feeder struct {
 
 	mu      sync.Mutex
 	dirty   map[repository]bool
+	again   bool // everything is to be read again
 	wake    chan struct{}
 	known   map[repository]string // the names of documents in the index
 	aliases map[string][]string   // by account; none where they may have changed
@@ -45,7 +48,15 @@ func newFeeder(s *source, index gallery.Index, changed func(string), logger *slo
 
 // note hears of a change. The pages forget what they had at once; the index follows.
 func (f *feeder) note(e event.Event) {
-	if e.Type != event.BlobLinked && e.Type != event.BlobDeleted {
+	switch e.Type {
+	case event.BlobLinked, event.BlobDeleted:
+	case event.Missed:
+		f.mu.Lock()
+		f.again = true
+		f.mu.Unlock()
+		f.changed("")
+		f.rouse()
+	default:
 		f.mark(repository{e.Account, e.Repository})
 	}
 }
@@ -63,6 +74,10 @@ func (f *feeder) mark(r repository) {
 		}
 	}
 	f.dirty[r] = true
+	f.rouse()
+}
+
+func (f *feeder) rouse() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -77,27 +92,49 @@ const Delay = 2 * time.Second
 const retry = time.Second
 
 func (f *feeder) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := f.rebuild(ctx)
-		if err == nil {
-			break
-		}
-		f.failed(ctx, "the index cannot be filled", err)
-		f.wait(ctx, retry)
-	}
+	f.fill(ctx)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-f.wake:
 			f.wait(ctx, Delay)
+			f.mu.Lock()
+			again := f.again
+			f.again = false
+			f.mu.Unlock()
+			if again {
+				f.fill(ctx)
+			}
 			f.round(ctx)
 		}
 	}
 	return nil
 }
 
-// rebuild reads every repository.
+// fill rebuilds the index, however often that fails.
+func (f *feeder) fill(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := f.rebuild(ctx)
+		if err == nil {
+			return
+		}
+		f.failed(ctx, "the index cannot be filled", err)
+		f.wait(ctx, retry)
+	}
+}
+
+// rebuild reads every repository, and those again that the index has.
 func (f *feeder) rebuild(ctx context.Context) error {
+	f.mu.Lock()
+	before := slices.Collect(maps.Keys(f.known))
+	clear(f.aliases) // they may have changed
+	f.epoch++
+	f.mu.Unlock()
+	for _, r := range before {
+		if err := f.follow(ctx, r); err != nil {
+			return err
+		}
+	}
 	for name, err := range f.source.reg.As(auth.Principal{}).Repositories(ctx, "") {
 		if err != nil {
 			return err

@@ -80,6 +80,18 @@ type Store interface {
 	Close() error
 }
 
+// MaxMessage is how long a message of [Tx.Notify] is at most, in bytes.
+const MaxMessage = 2000
+
+// Watcher is a [Store] that several processes share. Whoever keeps what it has read must watch,
+// and keep nothing while it cannot.
+type Watcher interface {
+	// Watch calls f with what transactions tell, those of this process too, soon after their
+	// commit, until ctx ends. It calls up when it begins to hear of everything, before the
+	// first message, and down when it does not any more, until the next up.
+	Watch(ctx context.Context, f func(message string), up, down func())
+}
+
 // UpdateOption is an option of [Store.Update].
 type UpdateOption int
 
@@ -165,6 +177,10 @@ type Tx interface {
 	// in the transaction, and by transactions that were committed when it began. On a store
 	// with one writer at a time (memory, SQLite) that is the order of commits.
 	Sequence() (int64, error)
+	// Notify tells other processes that watch of something, once the transaction is
+	// committed; see [Watcher]. Where there are none it does nothing. A message is up to
+	// [MaxMessage] bytes without line breaks.
+	Notify(message string)
 	// AfterCommit runs f once the transaction is committed, before Update returns.
 	AfterCommit(f func())
 }

@@ -334,4 +334,6 @@ func (t *tx) Sequence() (int64, error) {
 	return t.sequence, nil
 }
 
+func (t *tx) Notify(string) {}
+
 func (t *tx) AfterCommit(f func()) { t.after = append(t.after, f) }

@@ -27,7 +27,7 @@ type PostgresOptions struct {
 // OpenPostgres opens a database by a connection string of PostgreSQL, postgres://... or
 // key=value, and makes or upgrades the schema. Other processes may use it meanwhile. The error
 // wraps [meta.ErrNewerSchema] if it has been upgraded beyond what this version knows.
-func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Store, error) {
+func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Watched, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Stor
 	if err := s.read(ctx, migratePostgres); err != nil {
 		return nil, fmt.Errorf("sqlmeta: open PostgreSQL: %w", errors.Join(err, s.Close()))
 	}
-	return s, nil
+	return &Watched{s, dsn}, nil
 }
 
 var postgresDialect = dialect{
@@ -158,6 +158,9 @@ func (s *Store) tryPostgres(j *job) (err error) {
 		return err
 	}
 	j.after = t.after
+	if err := t.notify(); err != nil {
+		return err
+	}
 	committing = true
 	return c.exec("commit", "COMMIT")
 }

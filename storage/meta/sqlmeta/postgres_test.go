@@ -26,7 +26,7 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-func openPostgres(t *testing.T, dsn string) *sqlmeta.Store {
+func openPostgres(t *testing.T, dsn string) *sqlmeta.Watched {
 	t.Helper()
 	s, err := sqlmeta.OpenPostgres(t.Context(), dsn, nil)
 	if err != nil {

@@ -23,8 +23,8 @@
 // the number of the transaction: no two Updates wait for each other because of them, and their
 // order is that of transactions, not of commits.
 //
-// Nothing tells a process yet of what another has changed: where several share a database,
-// registry.Config.ManifestCache must be less than 0.
+// Processes tell each other what they change by NOTIFY, over one more connection each
+// ([Watched.Watch]); a registry caches nothing while that connection is lost.
 package sqlmeta
 
 import (
@@ -141,7 +141,8 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for fresh := false; ; fresh = true {
+	// After the server has been restarted, each connection of before is found out once.
+	for left := cap(s.conns); ; left-- {
 		c, err := s.take(ctx)
 		if err != nil {
 			return err
@@ -149,11 +150,9 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 		err = fn(c)
 		lost := c.lost()
 		s.give(c)
-		if err == nil || !lost || fresh {
+		if err == nil || !lost || left == 0 {
 			return err
 		}
-		// The server has been restarted since this connection was used. The others will be
-		// found out in the same way.
 	}
 }
 

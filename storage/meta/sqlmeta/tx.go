@@ -2,6 +2,7 @@ package sqlmeta
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type tx struct {
 	wrote    bool
 	number   int64 // of the transaction and how many sequences it has drawn, where that makes them
 	after    []func()
+	messages []string // for other processes
 }
 
 func (t *tx) conn() (*conn, error) {
@@ -294,6 +296,12 @@ func (t *tx) NextEvents(after int64, limit int) ([]meta.Event, error) {
 		condition += " AND " + c.dialect.settled
 	}
 	return ask(t, events, condition+" ORDER BY sequence LIMIT ?", after, limit)
+}
+
+func (t *tx) Notify(message string) {
+	if !slices.Contains(t.messages, message) {
+		t.messages = append(t.messages, message)
+	}
 }
 
 func (t *tx) AfterCommit(f func()) { t.after = append(t.after, f) }
