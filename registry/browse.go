@@ -186,6 +186,9 @@ func (a *Actor) TagsInOrder(ctx context.Context, name, after string, limit int) 
 						return err
 					}
 					listed = ListedTag{ImageTag: ImageTag{Image: summarize(m)}, Platforms: platforms(m)}
+					if m.ArtifactType != "" {
+						listed.Image.ArtifactType = m.ArtifactType // what a configuration that says nothing is for
+					}
 					seen[t.Digest] = listed
 				}
 				listed.Name, listed.Moved = t.Name, t.Moved

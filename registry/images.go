@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -119,7 +117,7 @@ func describe(tx meta.Tx, m meta.Manifest, tagsLimit int) (Image, error) {
 // summarize is describe without the tags.
 func summarize(m meta.Manifest) Image {
 	img := Image{Digest: m.Digest, MediaType: m.MediaType, ArtifactType: m.ConfigType, Pushed: m.Pushed, Size: m.ImageSize}
-	if img.ArtifactType == "" || img.ArtifactType == ocispec.MediaTypeEmptyJSON && m.ArtifactType != "" {
+	if img.ArtifactType == "" {
 		img.ArtifactType = m.ArtifactType
 	}
 	return img
