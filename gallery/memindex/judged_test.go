@@ -9,7 +9,7 @@ import (
 )
 
 // TestJudged holds the order of hits to what people judged: less than the gate is a step
-// back. The test logs the figures of all strata.
+// back.
 func TestJudged(t *testing.T) {
 	t.Parallel()
 	docs, err := searchtest.Documents(time.Now())
@@ -22,14 +22,7 @@ func TestJudged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	report, err := searchtest.Evaluate(t.Context(), x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("\n%s", report)
-	if report.Overall.NDCG < gate {
-		t.Errorf("nDCG@10 is %.3f, the gate is %.2f", report.Overall.NDCG, gate)
-	}
+	searchtest.Judge(t, x, gate)
 }
 
 // gate is a little below what was reached last. A plain substring ranker comes to 0.63.

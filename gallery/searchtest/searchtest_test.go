@@ -32,6 +32,11 @@ func TestData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	others, err := Frozen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	qs = append(qs, others...)
 	counts := make(map[string]int)
 	seen := make(map[string]bool)
 	for _, q := range qs {
@@ -60,8 +65,8 @@ func TestData(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"exact": 30, "prefix": 30, "path": 30, "concept": 30,
-		"typo": 30, "reference": 30, "trust": 30, "facet": 30,
+		"exact": 45, "prefix": 45, "path": 45, "concept": 45,
+		"typo": 45, "reference": 45, "trust": 45, "facet": 45,
 	}
 	if diff := cmp.Diff(want, counts); diff != "" {
 		t.Errorf("queries of each stratum (-want +got):\n%s", diff)
@@ -95,7 +100,11 @@ func TestSubstring(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := Evaluate(ctx, &s)
+	judged, err := Queries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Evaluate(ctx, &s, judged)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,14 +43,7 @@ func TestJudged(t *testing.T) {
 	if err := x.PutAll(t.Context(), docs...); err != nil {
 		t.Fatal(err)
 	}
-	report, err := searchtest.Evaluate(t.Context(), x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("\n%s", report)
-	if report.Overall.NDCG < gate {
-		t.Errorf("nDCG@10 is %.3f, the gate is %.2f", report.Overall.NDCG, gate)
-	}
+	searchtest.Judge(t, x, gate)
 }
 
 // gate is at most 0.03 below that of memindex.
