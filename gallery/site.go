@@ -106,7 +106,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := &visit{Site: s, r: r, path: path, origin: s.cfg.PublicURL(r), theme: themeOf(r), format: "html"}
-	if !ok || !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimRight(path, "/"), "//") || path != "/" && strings.Trim(path, "/") == "" || len(path) > maxPath {
+	if !ok || !canBePage(path) {
 		v.fail(w, notFound("There is no such page."))
 		return
 	}
@@ -163,6 +163,12 @@ const (
 	maxPath        = 1024
 	maxCachedQuery = 512
 )
+
+// canBePage reports whether a path can lead anywhere. One with an empty part cannot, and in a
+// redirect it could be taken for another host.
+func canBePage(path string) bool {
+	return strings.HasPrefix(path, "/") && len(path) <= maxPath && !strings.Contains(strings.TrimRight(path, "/"), "//") && !strings.HasPrefix(path, "//")
+}
 
 // key names all that an answer depends on.
 func (v *visit) key() string {
@@ -227,25 +233,19 @@ func (v *visit) route() (*page, error) {
 }
 
 // siteRoutes are the pages below /-/.
-var siteRoutes map[string]func(*visit) (*page, error)
+var siteRoutes = map[string]func(*visit) (*page, error){
+	"search": (*visit).search, "search.atom": (*visit).searchFeed, "suggest": (*visit).suggest, "help": (*visit).help, "api": (*visit).api,
+	"openapi.json": (*visit).openAPIFile, "opensearch.xml": (*visit).openSearch, "sitemap.xml": (*visit).sitemap, "healthz": (*visit).healthz,
+}
 
-// viewRoutes are the views of a repository, and refRoutes those with something after it.
-var (
-	viewRoutes map[string]func(*visit, string) (*page, error)
-	refRoutes  map[string]func(*visit, string, string) (*page, error)
-)
+// viewRoutes are the views of a repository.
+var viewRoutes = map[string]func(*visit, string) (*page, error){
+	"tags": (*visit).tags, "pulls": (*visit).pulls, "history": (*visit).history, "feed.atom": (*visit).feed, "badge": (*visit).badges, "pull": (*visit).pull,
+}
 
-func init() { // because some of them list the routes
-	siteRoutes = map[string]func(*visit) (*page, error){
-		"search": (*visit).search, "search.atom": (*visit).searchFeed, "suggest": (*visit).suggest, "help": (*visit).help, "api": (*visit).api,
-		"openapi.json": (*visit).openAPIFile, "opensearch.xml": (*visit).openSearch, "sitemap.xml": (*visit).sitemap, "healthz": (*visit).healthz,
-	}
-	viewRoutes = map[string]func(*visit, string) (*page, error){
-		"tags": (*visit).tags, "pulls": (*visit).pulls, "history": (*visit).history, "feed.atom": (*visit).feed, "badge": (*visit).badges, "pull": (*visit).pull,
-	}
-	refRoutes = map[string]func(*visit, string, string) (*page, error){
-		"tag": (*visit).tag, "digest": (*visit).digest, "badge": (*visit).badge,
-	}
+// refRoutes are those with something after them.
+var refRoutes = map[string]func(*visit, string, string) (*page, error){
+	"tag": (*visit).tag, "digest": (*visit).digest, "badge": (*visit).badge,
 }
 
 // Error is what a page answers with instead.
