@@ -95,6 +95,10 @@ export const journeys = {
   "journey: filter": async (tools) => {
     for (const width of [1280, 320]) {
       const tab = await open(tools, "/-/search?q=beacon", { javaScriptEnabled: false, viewport: { width, height: 800 } });
+      if (width === 320) { // where they are folded
+        await reach(tab, ".fold > summary");
+        await tab.keyboard.press("Enter");
+      }
       await reach(tab, '.filters input[name="type"]');
       await tab.keyboard.press("Space");
       await reach(tab, ".filters button");
