@@ -141,17 +141,18 @@ func (v *visit) pasted(q Query) string {
 		}
 		return v.reference(repo.Name, q.Reference)
 	}
-	if q.Name == "" && q.Reference.Digest != "" {
-		found, err := v.cfg.Index.Search(v.ctx(), Query{Terms: []string{q.Reference.Digest.Encoded()}}, Page{Limit: 1})
-		if err != nil || len(found.Hits) == 0 {
-			return ""
-		}
-		name := found.Hits[0].Name
-		if _, err := v.cfg.Source.Image(v.ctx(), name, string(q.Reference.Digest)); err == nil {
-			return v.reference(name, q.Reference)
-		}
+	finder, ok := v.cfg.Source.(Finder)
+	if !ok || q.Name != "" || q.Reference.Digest == "" {
+		return ""
 	}
-	return ""
+	name, err := finder.Find(v.ctx(), q.Reference.Digest)
+	if err != nil {
+		return ""
+	}
+	if _, err := v.cfg.Source.Image(v.ctx(), name, string(q.Reference.Digest)); err != nil {
+		return "" // it has been deleted since, or is not for this viewer
+	}
+	return v.reference(name, q.Reference)
 }
 
 // reference returns the path of a repository, or of the tag or digest in it.

@@ -11,7 +11,7 @@ import (
 // there, or not for the viewer of ctx to see, is an error that wraps fs.ErrNotExist. Names of
 // repositories are alias/repository; any active alias of a publisher will do.
 //
-// A source may have more to say: see [Historian], [Logos] and [Lister].
+// A source may have more to say: see [Historian], [Logos], [Lister] and [Finder].
 type Source interface {
 	// Publisher returns who has an alias.
 	Publisher(ctx context.Context, alias string) (Publisher, error)
@@ -47,6 +47,12 @@ type Lister interface {
 	// Names returns up to limit names after one, in an order that does not change, and
 	// whether there are more.
 	Names(ctx context.Context, after string, limit int) (names []string, more bool, err error)
+}
+
+// Finder is a [Source] that knows where an image is of which only the digest is known.
+type Finder interface {
+	// Find returns a repository that has the image of a digest, as far as it can tell.
+	Find(ctx context.Context, d manifest.Digest) (name string, err error)
 }
 
 // LogoPath is what the paths of logos begin with, below the root of the site.

@@ -95,6 +95,7 @@ storage/meta/metatest:  github.com/google/go-cmp
 storage/meta/sqlmeta:   github.com/jackc/pgx/v5 modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
 registry/ecrpublic:     github.com/go-json-experiment/json
+registry/site:          github.com/hashicorp/golang-lru/v2
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
 examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev

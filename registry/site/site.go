@@ -6,9 +6,12 @@ import (
 	"log/slog"
 	"net/http"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/gallery"
 	"github.com/esplanade-registry/esplanade/gallery/memindex"
+	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/registry"
 )
 
@@ -54,7 +57,11 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	src := &source{reg: cfg.Registry, viewer: cfg.Viewer, proof: cfg.Proof, metrics: cfg.Gallery.Metrics}
+	digests, err := lru.New[manifest.Digest, string](knownDigests)
+	if err != nil {
+		return nil, err
+	}
+	src := &source{reg: cfg.Registry, viewer: cfg.Viewer, proof: cfg.Proof, metrics: cfg.Gallery.Metrics, digests: digests}
 	g := cfg.Gallery
 	g.Source, g.Index, g.PublicURL = src, cfg.Index, cfg.Registry.PublicURL
 	if g.Logger == nil {
@@ -72,7 +79,7 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	everyone := &source{reg: cfg.Registry, proof: cfg.Proof, metrics: cfg.Gallery.Metrics, feeds: true}
+	everyone := &source{reg: cfg.Registry, proof: cfg.Proof, metrics: cfg.Gallery.Metrics, digests: digests, feeds: true}
 	return &Site{cfg: cfg, gallery: pages, feeder: newFeeder(everyone, cfg.Index, pages.Changed, cfg.Logger)}, nil
 }
 

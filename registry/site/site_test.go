@@ -229,6 +229,35 @@ func TestDefaultTag(t *testing.T) {
 	})
 }
 
+func TestPastedDigests(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGround(t)
+		d := g.Push("test/hat", registrytest.Image{Layers: [][]byte{{1}}}, "1.0")
+		g.Push("test/cap", registrytest.Image{Layers: [][]byte{{2}}}, "1.0")
+		time.Sleep(2 * site.Delay) // of the bubble
+		synctest.Wait()
+		look := func(q string, want string) {
+			t.Helper()
+			r := httptest.NewRequest("GET", "/-/search?q="+q, nil)
+			r.Header.Set("Accept", "text/html")
+			w := httptest.NewRecorder()
+			g.site.ServeHTTP(w, r)
+			if got := w.Header().Get("Location"); got != want {
+				t.Errorf("%s: %d, to %q, want %q", q, w.Code, got, want)
+			}
+		}
+		page := "/test/hat/-/digest/" + string(d.Digest)
+		look(string(d.Digest), page)
+		look("docker+pull+r.example/test/hat@"+string(d.Digest), page)
+		look("r.example/test/hat:1.0", "/test/hat/-/tag/1.0")
+		look(string(manifest.SHA256.FromString("nothing")), "")
+		if err := g.Owner().DeleteManifest(t.Context(), "test/hat", d.Digest); err != nil {
+			t.Fatal(err)
+		}
+		look(string(d.Digest), "")
+	})
+}
+
 func TestHistoryPages(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGround(t)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/gallery"
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -22,13 +24,15 @@ type source struct {
 	viewer  func(context.Context) auth.Principal // nil: anonymous
 	proof   string
 	metrics gallery.Metrics
-	feeds   bool // names may begin with an account's id, which events have and no page
+	digests *lru.Cache[manifest.Digest, string] // where images are
+	feeds   bool                                // names may begin with an account's id, which events have and no page
 }
 
 var (
 	_ gallery.Historian = (*source)(nil)
 	_ gallery.Logos     = (*source)(nil)
 	_ gallery.Lister    = (*source)(nil)
+	_ gallery.Finder    = (*source)(nil)
 )
 
 // account is how names begin that only this process may use.
@@ -128,6 +132,9 @@ func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Rep
 		r.Tag = gallery.DefaultTag(tags)
 	}
 	for _, t := range tags {
+		if s.feeds {
+			s.digests.Add(t.Digest, r.Name)
+		}
 		if t.Name == r.Tag {
 			r.Kind = t.Kind
 			for _, p := range t.Platforms {
@@ -147,6 +154,18 @@ func (s *source) describe(ctx context.Context, o registry.Overview) (gallery.Rep
 		}
 	}
 	return r, nil
+}
+
+// knownDigests is how many images are known by their digests alone: those that tags of
+// repositories point to first, of the repositories that changed last.
+const knownDigests = 100_000
+
+// Find implements [gallery.Finder].
+func (s *source) Find(_ context.Context, d manifest.Digest) (string, error) {
+	if name, ok := s.digests.Get(d); ok {
+		return name, nil
+	}
+	return "", registry.ErrManifestUnknown
 }
 
 // countedDays is over how many days pulls are added up.
