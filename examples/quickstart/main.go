@@ -293,7 +293,7 @@ func greet(w io.Writer, o options, addr net.Addr, a account, made bool) {
 		address = strings.TrimSuffix(o.publicURL, "/")
 		_, host, _ = strings.Cut(address, "://")
 	}
-	text := fmt.Sprintf("\nThe registry is at %s, its data in %s.\n\n", address, o.data)
+	text := fmt.Sprintf("\nThe registry is at %s, its data in %s. In a browser, the same address is the gallery.\n\n", address, o.data)
 	if made {
 		text += fmt.Sprintf("Made an account with the alias %s. Its access key, shown only now and kept in credentials.json:\n\n  user      %s\n  password  %s\n\n",
 			a.Alias, a.AccessKeyID, a.SecretAccessKey)
