@@ -76,6 +76,13 @@ type Store interface {
 	// before the transaction begins prevents it; one that ends later does not.
 	Update(ctx context.Context, fn func(Tx) error, opts ...UpdateOption) error
 
+	// Add adds a flush to the counters, all of it or nothing, apart from Updates: neither makes
+	// the other run again, and flushes of several nodes add up whatever the order. One whose
+	// number the node has reached already was added before, and changes nothing, so that one
+	// whose answer was lost can be sent again. It survives a power cut no later than the next
+	// Update.
+	Add(ctx context.Context, f Flush) error
+
 	// Close waits for running transactions and closes the store.
 	Close() error
 }
@@ -124,6 +131,7 @@ type Tx interface {
 	Principals() Table[PrincipalKey, Principal]
 	SigningKeys() Table[KeyID, SigningKey]
 	Records() Table[RecordKey, Record]
+	Counters() Table[CounterKey, Counter]
 
 	// AliasesOf returns all aliases of an account, by name.
 	AliasesOf(account AccountID) ([]Alias, error)
@@ -164,6 +172,9 @@ type Tx interface {
 	CountRepositories(account AccountID, limit int) (int, error)
 	// Due returns up to limit reviews whose time has come, the oldest first.
 	Due(now time.Time, limit int) ([]Review, error)
+	// CountDue returns how many reviews Due would return without a limit, but no more than
+	// limit.
+	CountDue(now time.Time, limit int) (int, error)
 	// IdleUploads returns up to limit uploads that were last active before a time, the
 	// oldest first. It may look at every upload that is open.
 	IdleUploads(before time.Time, limit int) ([]Upload, error)

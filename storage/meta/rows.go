@@ -368,6 +368,32 @@ type Record struct {
 	Value     []byte
 }
 
+// CounterKey is the primary key of a counter.
+type CounterKey struct {
+	Repository RepositoryID
+	Name       string
+	At         int64
+}
+
+// Counter counts something of a repository within an hour, a day or whatever its name says. It
+// is added to by [Store.Add], and read and removed as other rows are.
+type Counter struct {
+	Repository RepositoryID
+	Name       string
+	At         int64 // when what it counts began: seconds since 1970, in UTC
+	Value      int64
+}
+
+// Key returns the primary key.
+func (c Counter) Key() CounterKey { return CounterKey{c.Repository, c.Name, c.At} }
+
+// Flush is what a node has counted since its last one.
+type Flush struct {
+	Node   string // the process, by a name that no other has had
+	Number int64  // of the node's flushes, from 1
+	Counts []Counter
+}
+
 // Parts implements [Key].
 func (k AccountID) Parts() []any { return []any{string(k)} }
 
@@ -427,6 +453,9 @@ func (k ReviewKey) Parts() []any { return []any{string(k.Kind), k.Subject, int64
 
 // Parts implements [Key].
 func (k StallKey) Parts() []any { return []any{string(k.Sink), int64(k.Repository)} }
+
+// Parts implements [Key].
+func (k CounterKey) Parts() []any { return []any{int64(k.Repository), k.Name, k.At} }
 
 // Parts implements [Key].
 func (k RecordKey) Parts() []any { return []any{k.Namespace, k.Key} }

@@ -72,6 +72,32 @@ func (s *Store) Update(ctx context.Context, fn func(meta.Tx) error, _ ...meta.Up
 	return nil
 }
 
+// flushes is the key of how far a node has come with its flushes.
+const flushes = "flush"
+
+// Add implements [meta.Store].
+func (s *Store) Add(ctx context.Context, f meta.Flush) error {
+	return s.Update(ctx, func(m meta.Tx) error {
+		t := m.(*tx)
+		key := encode(flushes, f.Node)
+		if last, ok := t.rows.Get(key); ok && last.(int64) >= f.Number {
+			return nil
+		}
+		t.rows.Set(key, f.Number)
+		for _, c := range f.Counts {
+			old, err := t.Counters().Get(c.Key())
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			c.Value += old.Value
+			if err := t.Counters().Put(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Find implements [meta.Store].
 func (s *Store) Find(ctx context.Context, alias, name string) (repo meta.Repository, err error) {
 	err = s.View(ctx, func(t meta.Tx) error {

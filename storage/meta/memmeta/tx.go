@@ -84,6 +84,10 @@ func (t *tx) Principals() meta.Table[meta.PrincipalKey, meta.Principal] {
 	}, nil}
 }
 
+func (t *tx) Counters() meta.Table[meta.CounterKey, meta.Counter] {
+	return table[meta.CounterKey, meta.Counter]{t, "counter", meta.Counter.Key, nil}
+}
+
 func (t *tx) Repositories() meta.Table[meta.RepositoryKey, meta.Repository] {
 	return table[meta.RepositoryKey, meta.Repository]{t, "repository", meta.Repository.Key, func(r meta.Repository) []string {
 		return []string{encode(byID, int64(r.ID))}
@@ -300,6 +304,11 @@ func (t *tx) Due(now time.Time, limit int) (due []meta.Review, err error) {
 		}
 	}
 	return due, nil
+}
+
+func (t *tx) CountDue(now time.Time, limit int) (int, error) {
+	due, err := t.Due(now, limit)
+	return len(due), err
 }
 
 func (t *tx) IdleUploads(before time.Time, limit int) (idle []meta.Upload, err error) {

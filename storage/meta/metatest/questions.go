@@ -303,6 +303,10 @@ func testDue(t *testing.T, s meta.Store) {
 		}
 		one, err3 := tx.Due(at.Add(time.Hour), 1)
 		same(t, "Due, one", len(one), 1)
-		return errors.Join(err, err2, err3)
+		n, err4 := tx.CountDue(at.Add(2*time.Second), 10)
+		same(t, "CountDue", n, 3)
+		n, err5 := tx.CountDue(at.Add(2*time.Second), 2)
+		same(t, "CountDue with a limit", n, 2)
+		return errors.Join(err, err2, err3, err4, err5)
 	})
 }

@@ -40,8 +40,14 @@ func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Watc
 	}
 	s := newStore(conns, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func() (*conn, error) { return connectPostgres(dsn) })
 	s.update, s.close = s.updatePostgres, func() error { return nil }
-	if err := s.read(ctx, migratePostgres); err != nil {
-		return nil, fmt.Errorf("sqlmeta: open PostgreSQL: %w", errors.Join(err, s.Close()))
+	for try := 1; ; try++ {
+		err := s.read(ctx, migratePostgres)
+		if err == nil {
+			break
+		}
+		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "55P03" || try == maxTries { // lock_not_available
+			return nil, fmt.Errorf("sqlmeta: open PostgreSQL: %w", errors.Join(err, s.Close()))
+		}
 	}
 	return &Watched{s, dsn}, nil
 }
@@ -131,7 +137,11 @@ func (s *Store) updatePostgres(j *job) error {
 var errLost = errors.New("the connection was lost")
 
 func (s *Store) tryPostgres(j *job) (err error) {
-	c, err := s.begin(j.ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE")
+	level := "SERIALIZABLE"
+	if j.adds {
+		level = "READ COMMITTED"
+	}
+	c, err := s.begin(j.ctx, "BEGIN ISOLATION LEVEL "+level)
 	if err != nil {
 		return err
 	}
@@ -200,6 +210,10 @@ func migratePostgres(c *conn) (err error) {
 	newest := int64(len(migrations))
 	if version > newest {
 		return fmt.Errorf("schema version %d, the newest known is %d: %w", version, newest, meta.ErrNewerSchema)
+	}
+	// Whoever waits to change a table holds up all that come after, so nobody waits for long.
+	if err := c.script("lock", "SET LOCAL lock_timeout = '1s'"); err != nil {
+		return err
 	}
 	for i := version; i < newest; i++ {
 		if err := c.script("migration", inPostgres(migrations[i])); err != nil {

@@ -15,6 +15,12 @@ const applicationID = 0x4573706c
 // migrations lead from each version of the schema to the next: the first makes version 1
 // out of an empty database. One that has been released is never changed.
 //
+// On PostgreSQL nodes of the version before go on serving while and after one runs, until they
+// are replaced too. So a migration only adds: tables, indexes, and columns with a default. What
+// the version before writes must be good for the new one, and a table is locked for a moment
+// alone: an index on one that may be large wants CREATE INDEX CONCURRENTLY, outside of the
+// transaction, which no migration has needed yet.
+//
 // Times are nanoseconds since 1970, in UTC. Tables whose rows are small are clustered by
 // their primary key; manifest is not, for its bytes.
 var migrations = []string{`
@@ -236,6 +242,20 @@ CREATE TABLE principal (
 ALTER TABLE tag ADD COLUMN place TEXT NOT NULL DEFAULT '';
 CREATE INDEX tag_place ON tag (repository, place, name);
 CREATE INDEX move_sequence ON move (repository, sequence);
+`, `
+CREATE TABLE counter (
+	repository INTEGER NOT NULL,
+	name       TEXT NOT NULL,
+	at         INTEGER NOT NULL,
+	value      INTEGER NOT NULL,
+	PRIMARY KEY (repository, name, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE flush (
+	node   TEXT PRIMARY KEY,
+	number INTEGER NOT NULL,
+	at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `}
 
 // backfills fill columns that SQL alone cannot, once the schema has the version.

@@ -201,6 +201,12 @@ var (
 			return []column{text[meta.KeyID]{&k.ID}, text[string]{&k.Algorithm}, bytes{&k.Private}, timestamp{&k.Created}}
 		})
 
+	counters = newShape[meta.CounterKey, meta.Counter]("counter", 3, "repository name at value",
+		func(c meta.Counter) []any { return []any{int64(c.Repository), c.Name, c.At, c.Value} },
+		func(c *meta.Counter) []column {
+			return []column{integer[meta.RepositoryID]{&c.Repository}, text[string]{&c.Name}, integer[int64]{&c.At}, integer[int64]{&c.Value}}
+		})
+
 	records = newShape[meta.RecordKey, meta.Record]("record", 2, "namespace key value",
 		func(r meta.Record) []any { return []any{r.Namespace, r.Key, r.Value} },
 		func(r *meta.Record) []column {

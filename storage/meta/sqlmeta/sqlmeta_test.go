@@ -104,7 +104,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec("DROP INDEX tag_place; ALTER TABLE tag DROP COLUMN place; DROP INDEX move_sequence; PRAGMA user_version = 2"); err != nil {
+	if _, err := db.Exec("DROP INDEX tag_place; ALTER TABLE tag DROP COLUMN place; DROP INDEX move_sequence; DROP TABLE counter; DROP TABLE flush; PRAGMA user_version = 2"); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()

@@ -128,6 +128,10 @@ func (t *tx) Records() meta.Table[meta.RecordKey, meta.Record] {
 	return table[meta.RecordKey, meta.Record]{records, t}
 }
 
+func (t *tx) Counters() meta.Table[meta.CounterKey, meta.Counter] {
+	return table[meta.CounterKey, meta.Counter]{counters, t}
+}
+
 func (t *tx) RepositoryByID(id meta.RepositoryID) (r meta.Repository, err error) {
 	c, err := t.conn()
 	if err != nil {
@@ -246,6 +250,10 @@ func (t *tx) Referrers(repo meta.RepositoryID, d manifest.Digest, types []string
 
 func (t *tx) Due(now time.Time, limit int) ([]meta.Review, error) {
 	return ask(t, reviews, "due <= ? ORDER BY due, kind, subject, repository LIMIT ?", nanos(now), limit)
+}
+
+func (t *tx) CountDue(now time.Time, limit int) (int, error) {
+	return t.count("review WHERE due <= ?", nanos(now), limit)
 }
 
 func (t *tx) IdleUploads(before time.Time, limit int) ([]meta.Upload, error) {

@@ -36,6 +36,7 @@ type job struct {
 	ctx     context.Context
 	fn      func(meta.Tx) error
 	relaxed bool
+	adds    bool // to counters alone
 	after   []func()
 	err     error
 	done    chan struct{}
