@@ -23,7 +23,8 @@ const (
 // Run delivers events to the sinks of the configuration, watches what other processes change
 // where the store is one that several share (without it, nothing is cached then), and asks the decider of aliases
 // about those that are pending, until ctx ends, and returns nil then. A sink that the store
-// does not know yet gets the events from now on.
+// does not know yet gets the events from now on. Of the nodes that share a store, one delivers to
+// a sink at a time ([Registry.WithLease]).
 func (r *Registry) Run(ctx context.Context) error {
 	err := r.store.Update(ctx, func(tx meta.Tx) error {
 		for name := range r.cfg.Sinks {
@@ -56,7 +57,9 @@ func (r *Registry) Run(ctx context.Context) error {
 	for name, sink := range r.cfg.Sinks {
 		d := &delivery{r: r, name: meta.SinkName(name), sink: sink, wake: make(chan struct{}, 1)}
 		woken = append(woken, d.wake)
-		wg.Go(func() { d.run(ctx) })
+		wg.Go(func() {
+			r.WithLease(ctx, "sink "+name, d.run) //nolint:errcheck // run has none
+		})
 	}
 	wg.Go(func() { r.decideAliases(ctx) })
 	if w, ok := r.store.(meta.Watcher); ok {
@@ -97,17 +100,22 @@ func (r *Registry) RemoveSink(ctx context.Context, name string) error {
 	})
 }
 
-// delivery takes events to one sink.
+// delivery takes events to one sink, on one of the nodes.
 type delivery struct {
-	r    *Registry
-	name meta.SinkName
-	sink event.Sink
-	wake chan struct{}
+	r     *Registry
+	name  meta.SinkName
+	sink  event.Sink
+	wake  chan struct{}
+	lease *Lease
 }
 
-func (d *delivery) run(ctx context.Context) {
+func (d *delivery) run(ctx context.Context, l *Lease) error {
+	d.lease = l
 	for ctx.Err() == nil {
 		wait, err := d.round(ctx)
+		if errors.Is(err, ErrLeaseLost) {
+			return err // another node delivers again what this one could not note
+		}
 		if err != nil && ctx.Err() == nil {
 			d.r.cfg.Logger.ErrorContext(ctx, "events cannot be read or their delivery noted", "sink", d.name, "error", err)
 			wait = minRetry
@@ -123,6 +131,7 @@ func (d *delivery) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
 // round tries what is stalled and due, delivers one page of what is new, and notes how far
@@ -257,7 +266,7 @@ func (d *delivery) failed(ctx context.Context, s *meta.Stall, err error) {
 // note writes how far the sink has come, and removes events that no sink needs any more.
 func (d *delivery) note(ctx context.Context, sink meta.Sink, changed map[meta.RepositoryID]*meta.Stall) error {
 	// also when ctx has ended: what was delivered is noted if it can be
-	return d.r.store.Update(settled(ctx), func(tx meta.Tx) error {
+	return d.lease.Update(settled(ctx), func(tx meta.Tx) error {
 		if _, err := tx.Sinks().Get(sink.Name); err != nil {
 			return err
 		}
