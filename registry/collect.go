@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -52,43 +54,124 @@ func (r *Registry) Collect(ctx context.Context, limit int) (c Collected, more bo
 	if err != nil {
 		return c, false, err
 	}
+	var rows, objects []meta.Review
 	var errs []error
 	for _, review := range due {
-		if err := ctx.Err(); err != nil {
-			return c, false, errors.Join(append(errs, err)...)
-		}
-		if err := r.collect(ctx, review, now, &c); err != nil {
-			errs = append(errs, fmt.Errorf("collect %s %s: %w", review.Kind, review.Subject, err))
-			if err := r.postpone(ctx, review); err != nil {
-				errs = append(errs, err)
+		switch review.Kind {
+		case meta.ReviewLink, meta.ReviewBlob:
+			rows = append(rows, review)
+		case meta.ReviewObject:
+			objects = append(objects, review)
+		case meta.ReviewRepository:
+			if err := r.collectRepository(ctx, review, &c); err != nil {
+				errs = append(errs, r.uncollected(ctx, review, err))
 			}
 		}
+	}
+	for batch := range slices.Chunk(rows, collectBatch) {
+		errs = append(errs, r.collectRows(ctx, batch, now, &c))
+	}
+	for batch := range slices.Chunk(objects, 8*collectBatch) {
+		errs = append(errs, r.collectObjects(ctx, batch, &c))
 	}
 	for _, u := range idle {
 		if err := r.expireUpload(ctx, u, now, &c); err != nil {
 			errs = append(errs, fmt.Errorf("upload %s: %w", u.ID, err))
 		}
 	}
-	return c, len(due) == limit || len(idle) == limit, errors.Join(errs...)
+	// A link may leave a blob to look at, and a blob its objects.
+	more = len(due) == limit || len(idle) == limit || c.Links+c.Blobs+c.Uploads > 0
+	return c, more && ctx.Err() == nil, errors.Join(append(errs, ctx.Err())...)
 }
 
-func (r *Registry) collect(ctx context.Context, review meta.Review, now time.Time, c *Collected) error {
-	switch review.Kind {
-	case meta.ReviewLink:
-		return r.collectLink(ctx, review, now, c)
-	case meta.ReviewBlob:
-		return r.collectBlob(ctx, review, now, c)
-	case meta.ReviewObject:
-		// Nothing that is queued so is ever named by another row: keys are used once.
-		if err := r.blobs.Delete(ctx, review.Subject); err != nil {
-			return err
-		}
-		c.Objects++
-		return r.store.Update(ctx, func(tx meta.Tx) error { return tx.Reviews().Delete(keyOf(review)) }, meta.Relaxed)
-	case meta.ReviewRepository:
-		return r.collectRepository(ctx, review, c)
+// CountGarbage returns how many things Collect would look at now, but no more than limit.
+func (r *Registry) CountGarbage(ctx context.Context, limit int) (n int, err error) {
+	err = r.store.View(ctx, func(tx meta.Tx) error {
+		n, err = tx.CountDue(time.Now().UTC(), limit)
+		return err
+	})
+	return n, err
+}
+
+const (
+	collectBatch = 25 // links or blobs of one transaction
+	maxDeletes   = 16 // objects that are deleted at once
+)
+
+// collectRows looks at links and blobs in one transaction, or, if that fails, each in one of its own.
+func (r *Registry) collectRows(ctx context.Context, batch []meta.Review, now time.Time, c *Collected) error {
+	if ctx.Err() != nil {
+		return nil
 	}
-	return nil // of a newer version
+	var got Collected
+	err := r.store.Update(ctx, func(tx meta.Tx) error {
+		got = Collected{}
+		for _, review := range batch {
+			collect := r.collectLink
+			if review.Kind == meta.ReviewBlob {
+				collect = r.collectBlob
+			}
+			if err := collect(ctx, tx, review, now, &got); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		c.Add(got)
+		return nil
+	}
+	if len(batch) == 1 {
+		return r.uncollected(ctx, batch[0], err)
+	}
+	var errs []error
+	for i := range batch {
+		errs = append(errs, r.collectRows(ctx, batch[i:i+1], now, c))
+	}
+	return errors.Join(errs...)
+}
+
+// collectObjects deletes objects, and then their reviews. Nothing that is queued so is ever
+// named by another row: keys are used once.
+func (r *Registry) collectObjects(ctx context.Context, batch []meta.Review, c *Collected) error {
+	failed := make([]error, len(batch))
+	var wg sync.WaitGroup
+	running := make(chan struct{}, maxDeletes)
+	for i, review := range batch {
+		running <- struct{}{}
+		wg.Go(func() {
+			failed[i] = r.blobs.Delete(ctx, review.Subject)
+			<-running
+		})
+	}
+	wg.Wait()
+	var errs []error
+	err := r.store.Update(settled(ctx), func(tx meta.Tx) error {
+		for i, review := range batch {
+			if failed[i] == nil {
+				if err := tx.Reviews().Delete(keyOf(review)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}, meta.Relaxed)
+	if err != nil {
+		return err // they are deleted again
+	}
+	for i, review := range batch {
+		if failed[i] != nil {
+			errs = append(errs, r.uncollected(ctx, review, failed[i]))
+		} else {
+			c.Objects++
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// uncollected lets what could not be removed wait, and says what it was.
+func (r *Registry) uncollected(ctx context.Context, review meta.Review, err error) error {
+	return errors.Join(fmt.Errorf("collect %s %s: %w", review.Kind, review.Subject, err), r.postpone(ctx, review))
 }
 
 func keyOf(r meta.Review) meta.ReviewKey {
@@ -123,63 +206,36 @@ func stillDue(tx meta.Tx, review meta.Review, now time.Time) (bool, error) {
 }
 
 // collectLink takes a blob out of a repository none of whose manifests refers to it.
-func (r *Registry) collectLink(ctx context.Context, review meta.Review, now time.Time, c *Collected) error {
-	removed := false
-	err := r.store.Update(ctx, func(tx meta.Tx) error {
-		removed = false
-		due, err := stillDue(tx, review, now)
-		if err != nil || !due {
-			return err
-		}
-		if err := tx.Reviews().Delete(keyOf(review)); err != nil {
-			return err
-		}
-		d := manifest.Digest(review.Subject)
-		needed, err := isNeeded(tx, review.Repository, d)
-		if err != nil || needed {
-			return err
-		}
-		key := meta.LinkKey{Repository: review.Repository, Digest: d}
-		if _, err := tx.Links().Get(key); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if repo, err := tx.RepositoryByID(review.Repository); err == nil {
-			op := operator(repo.Account)
-			op.Repository, op.told = repo, unasked
-			if err := r.change(ctx, tx, op, &Change{Kind: DeleteBlob, Digest: d}); err != nil {
-				return err
-			}
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		removed = true
-		return r.unlink(tx, key, now)
-	})
-	if err == nil && removed {
-		c.Links++
+func (r *Registry) collectLink(ctx context.Context, tx meta.Tx, review meta.Review, now time.Time, c *Collected) error {
+	due, err := stillDue(tx, review, now)
+	if err != nil || !due {
+		return err
 	}
-	return err
-}
-
-// isNeeded reports whether a manifest of a repository refers to a blob. One that has it for
-// its subject does not.
-func isNeeded(tx meta.Tx, repo meta.RepositoryID, d manifest.Digest) (bool, error) {
-	for limit := 8; ; limit *= 8 {
-		parents, err := tx.Parents(repo, d, limit)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range parents {
-			if e.Kind != manifest.EdgeSubject {
-				return true, nil
-			}
-		}
-		if len(parents) < limit {
-			return false, nil
-		}
+	if err := tx.Reviews().Delete(keyOf(review)); err != nil {
+		return err
 	}
+	d := manifest.Digest(review.Subject)
+	parent, err := parentOf(tx, review.Repository, d)
+	if err != nil || parent != "" {
+		return err
+	}
+	key := meta.LinkKey{Repository: review.Repository, Digest: d}
+	if _, err := tx.Links().Get(key); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if repo, err := tx.RepositoryByID(review.Repository); err == nil {
+		op := operator(repo.Account)
+		op.Repository, op.told = repo, unasked
+		if err := r.change(ctx, tx, op, &Change{Kind: DeleteBlob, Digest: d}); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.Links++
+	return r.unlink(tx, key, now)
 }
 
 // unlink removes a link, and queues the blob if it was the last one.
@@ -197,37 +253,29 @@ func (r *Registry) unlink(tx meta.Tx, key meta.LinkKey, now time.Time) error {
 
 // collectBlob removes a blob that no repository links to. Its objects are queued: they go when
 // no row names them any more.
-func (r *Registry) collectBlob(ctx context.Context, review meta.Review, now time.Time, c *Collected) error {
-	var gone meta.Blob
-	err := r.store.Update(ctx, func(tx meta.Tx) error {
-		gone = meta.Blob{}
-		due, err := stillDue(tx, review, now)
-		if err != nil || !due {
-			return err
-		}
-		if err := tx.Reviews().Delete(keyOf(review)); err != nil {
-			return err
-		}
-		d := manifest.Digest(review.Subject)
-		links, err := tx.LinksOf(d, 0, 1)
-		if err != nil || len(links) > 0 {
-			return err
-		}
-		b, err := tx.Blobs().Get(meta.BlobKey(d))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		gone = b
-		return errors.Join(tx.Blobs().Delete(meta.BlobKey(d)), r.drop(tx, b.Segments))
-	})
-	if err == nil && gone.Digest != "" {
-		c.Blobs++
-		c.Bytes += gone.Size
+func (r *Registry) collectBlob(_ context.Context, tx meta.Tx, review meta.Review, now time.Time, c *Collected) error {
+	due, err := stillDue(tx, review, now)
+	if err != nil || !due {
+		return err
 	}
-	return err
+	if err := tx.Reviews().Delete(keyOf(review)); err != nil {
+		return err
+	}
+	d := manifest.Digest(review.Subject)
+	links, err := tx.LinksOf(d, 0, 1)
+	if err != nil || len(links) > 0 {
+		return err
+	}
+	b, err := tx.Blobs().Get(meta.BlobKey(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.Blobs++
+	c.Bytes += b.Size
+	return errors.Join(tx.Blobs().Delete(meta.BlobKey(d)), r.drop(tx, b.Segments))
 }
 
 // expireUpload ends an upload that nobody goes on with.

@@ -34,6 +34,7 @@ var (
 	ErrTooManyRequests     = errors.New("too many requests")
 	ErrUnavailable         = errors.New("the service is not available for now")
 	ErrQuota               = errors.New("a quota is used up")
+	ErrReferenced          = errors.New("something refers to the content")
 )
 
 func missing(text string) error { return &missingError{text} }
@@ -110,6 +111,7 @@ var wireErrors = []wireError{
 	{ErrTooManyRequests, "TOOMANYREQUESTS", http.StatusTooManyRequests},
 	{ErrUnavailable, "UNKNOWN", http.StatusServiceUnavailable},
 	{ErrQuota, "DENIED", http.StatusForbidden},
+	{ErrReferenced, "DENIED", http.StatusConflict},
 }
 
 // internal is the row of every other error.

@@ -166,6 +166,9 @@ func (r *Registry) deleteManifest(ctx context.Context, op *Op, d manifest.Digest
 		if err != nil {
 			return err
 		}
+		if err := r.protect(tx, op, d); err != nil {
+			return err
+		}
 		return r.removeManifest(ctx, tx, op, m)
 	})
 }
@@ -225,6 +228,9 @@ func (r *Registry) deleteBlob(ctx context.Context, op *Op, d manifest.Digest) er
 			return blobUnknown(op, d)
 		}
 		if err != nil {
+			return err
+		}
+		if err := r.protect(tx, op, d); err != nil {
 			return err
 		}
 		if err := r.change(ctx, tx, op, &Change{Kind: DeleteBlob, Digest: d, Size: b.Size}); err != nil {

@@ -7,8 +7,8 @@
 //
 // Nothing stops for it, neither pushes nor other nodes; what may be garbage was queued when it
 // became that, so that its cost is proportional to garbage and no bucket is listed. Every node
-// may run it: two that look at the same thing do some work twice and nothing else. It may be
-// killed at any point.
+// runs it; of those that share a store one collects at a time, and another goes on soon after it
+// has died. It may be killed at any point.
 //
 // Something is left alone for as long as registry.Config.Grace, and longer if a pusher asks for
 // it meanwhile.
@@ -52,7 +52,13 @@ type Progress struct {
 	Failed int64 // rounds in which something could not be removed
 	Last   time.Time
 	Behind bool // there was more to look at when the last round ended
+	// Left is how much more, up to [MaxLeft], and ETA how long it will take at the pace so far.
+	Left int
+	ETA  time.Duration
 }
+
+// MaxLeft is how far what is left is counted.
+const MaxLeft = 100_000
 
 // New returns a collector. Nothing runs yet.
 func New(reg *registry.Registry, opts *Options) *Collector {
@@ -74,6 +80,10 @@ func New(reg *registry.Registry, opts *Options) *Collector {
 
 // Run collects until ctx ends, and returns nil then.
 func (c *Collector) Run(ctx context.Context) error {
+	return c.reg.WithLease(ctx, "gc", c.run)
+}
+
+func (c *Collector) run(ctx context.Context, _ *registry.Lease) error {
 	timer := time.NewTimer(c.opts.Interval)
 	defer timer.Stop()
 	for {
@@ -82,8 +92,12 @@ func (c *Collector) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
+		began, looked := time.Now(), 0
 		for more := true; more && ctx.Err() == nil; {
-			more = c.round(ctx)
+			looked += c.opts.Batch
+			if more = c.round(ctx); more {
+				c.estimate(ctx, time.Since(began)/time.Duration(looked))
+			}
 		}
 		timer.Reset(c.opts.Interval)
 	}
@@ -95,7 +109,7 @@ func (c *Collector) round(ctx context.Context) bool {
 	c.mu.Lock()
 	c.progress.Add(got)
 	c.progress.Rounds++
-	c.progress.Last, c.progress.Behind = time.Now(), more
+	c.progress.Last, c.progress.Behind, c.progress.Left, c.progress.ETA = time.Now(), more, 0, 0
 	if err != nil && ctx.Err() == nil {
 		c.progress.Failed++
 	}
@@ -108,6 +122,17 @@ func (c *Collector) round(ctx context.Context) bool {
 			"uploads", got.Uploads, "repositories", got.Repositories)
 	}
 	return more && err == nil
+}
+
+// estimate says how much there is to do and how long it will take, if each thing takes so long.
+func (c *Collector) estimate(ctx context.Context, each time.Duration) {
+	left, err := c.reg.CountGarbage(ctx, MaxLeft)
+	if err != nil {
+		return // the next round says why
+	}
+	c.mu.Lock()
+	c.progress.Left, c.progress.ETA = left, each*time.Duration(left)
+	c.mu.Unlock()
 }
 
 // Progress returns what has been done so far.
