@@ -11,7 +11,6 @@ import (
 	"image/png"
 	"io/fs"
 	"strings"
-	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/policy"
@@ -120,7 +119,7 @@ func (r *Registry) prepareCatalog(ctx context.Context, c *CatalogData) (putter, 
 		}
 		row.Certified = old.Certified
 		if old.Logo != "" && old.Logo != row.Logo {
-			if err := tx.Reviews().Put(meta.Review{Kind: meta.ReviewObject, Subject: old.Logo, Due: time.Now().UTC()}); err != nil {
+			if err := r.review(tx, meta.ReviewObject, 0, old.Logo); err != nil {
 				return err
 			}
 		}

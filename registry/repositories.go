@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
-	"time"
 	"unicode/utf8"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -168,13 +167,14 @@ func (a *Actor) DeleteRepository(ctx context.Context, name string, force bool) (
 }
 
 // removeRepository takes a repository out of reach at once, however much it holds. Its rows
-// are left for review.
+// are left for review after the grace: a backup of the database that still has it may be followed
+// by one of the bucket.
 func (r *Registry) removeRepository(tx meta.Tx, repo meta.Repository) error {
 	if err := tx.Repositories().Delete(repo.Key()); err != nil {
 		return err
 	}
 	r.caches.forgetRepository(tx, repo.Key())
-	return tx.Reviews().Put(meta.Review{Kind: meta.ReviewRepository, Repository: repo.ID, Due: time.Now().UTC()})
+	return r.review(tx, meta.ReviewRepository, repo.ID, "")
 }
 
 // URI returns where clients find a repository: host, primary alias and name. For the host

@@ -151,4 +151,3 @@ func find() string {
 	}
 	return path
 }
-
