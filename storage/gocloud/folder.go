@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +94,60 @@ type part struct {
 }
 
 func (p *part) Size() int64 { return p.size }
+
+// list yields the objects in key order. gocloud's own list fails when a file goes while it
+// walks, as files do in a folder that is written to.
+func (f *folder) list(ctx context.Context, prefix, after string) iter.Seq2[storage.Attrs, error] {
+	return func(yield func(storage.Attrs, error) bool) { f.walk(ctx, "", prefix, after, yield) }
+}
+
+// walk yields what is in a folder, whose key is empty or ends with a slash. It reports whether
+// to go on.
+func (f *folder) walk(ctx context.Context, folder, prefix, after string, yield func(storage.Attrs, error) bool) bool {
+	entries, err := os.ReadDir(filepath.Join(f.dir, filepath.FromSlash(folder)))
+	if err == nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, fs.ErrNotExist) && folder != "" {
+		return true // gone since
+	}
+	if err != nil {
+		yield(storage.Attrs{}, fmt.Errorf("gocloud: list %s: %w", folder, err))
+		return false
+	}
+	key := func(e fs.DirEntry) string {
+		if e.IsDir() {
+			return folder + e.Name() + "/"
+		}
+		return folder + e.Name()
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(key(a), key(b)) })
+	for _, e := range entries {
+		k := key(e)
+		if e.IsDir() {
+			within := strings.HasPrefix(k, prefix) || strings.HasPrefix(prefix, k)
+			if within && (k > after || strings.HasPrefix(after, k)) && !f.walk(ctx, k, prefix, after, yield) {
+				return false
+			}
+			continue
+		}
+		if !strings.HasPrefix(k, prefix) || k <= after || unfinished(k) {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since
+		}
+		if err != nil {
+			yield(storage.Attrs{}, fmt.Errorf("gocloud: list %s: %w", k, err))
+			return false
+		}
+		if !yield(storage.Attrs{Key: k, Size: info.Size(), Modified: info.ModTime()}, nil) {
+			return false
+		}
+	}
+	return true
+}
 
 // syncer is the temporary file that fileblob writes to before it renames it.
 type syncer struct{ file *os.File }

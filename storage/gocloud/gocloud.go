@@ -218,6 +218,9 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // List implements [storage.Bucket]. gocloud cannot begin in the middle: what lies before
 // after is read and passed over.
 func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[storage.Attrs, error] {
+	if b.folder != nil {
+		return b.folder.list(ctx, prefix, after)
+	}
 	return func(yield func(storage.Attrs, error) bool) {
 		it := b.bucket.List(&blob.ListOptions{Prefix: prefix})
 		for {
@@ -229,7 +232,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[stora
 				yield(storage.Attrs{}, wrap("list", prefix, err))
 				return
 			}
-			if b.folder != nil && unfinished(o.Key) || o.Key <= after {
+			if o.Key <= after {
 				continue
 			}
 			if !yield(storage.Attrs{Key: o.Key, Size: o.Size, Modified: o.ModTime}, nil) {

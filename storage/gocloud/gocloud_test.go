@@ -95,3 +95,55 @@ func TestFolderRefusesKeysThatLeadOut(t *testing.T) {
 		}
 	}
 }
+
+// Objects come and go while a folder is listed. What was there all the time is yielded.
+func TestFolderIsListedWhileItChanges(t *testing.T) {
+	t.Parallel()
+	b, _ := openFolder(t)
+	put := func(key string) {
+		if err := b.Put(t.Context(), key, strings.NewReader("x")); err != nil {
+			t.Error(err)
+		}
+	}
+	stays := map[string]bool{}
+	for range 300 {
+		key := storage.NewKey()
+		put(key)
+		stays[key] = true
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				key := storage.NewKey()
+				put(key)
+				if err := b.Delete(t.Context(), key); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for range 20 {
+		n, last := 0, ""
+		for a, err := range b.List(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Key <= last {
+				t.Errorf("%s comes after %s", a.Key, last)
+			}
+			if last = a.Key; stays[a.Key] {
+				n++
+			}
+		}
+		if n != len(stays) {
+			t.Errorf("%d objects, want %d", n, len(stays))
+		}
+	}
+	close(stop)
+	<-stopped
+}

@@ -24,15 +24,24 @@ type conn struct {
 type dialect struct {
 	query    func(string) string    // rewrites a statement; nil: it stays
 	closed   func(driver.Conn) bool // reports whether a connection was lost; nil: it cannot be
+	hint     string                 // before the name of an index that is to be used; "" where the database needs no hint
 	sequence string                 // the statement that draws a number, "" where transactions are numbered
 	settled  string                 // the condition on events that none can precede any more; "" where all are such
+}
+
+// by says that an index is to be used.
+func (d dialect) by(index string) string {
+	if d.hint == "" {
+		return ""
+	}
+	return d.hint + index
 }
 
 // lost reports whether the connection is of no use any more.
 func (c *conn) lost() bool { return c.dialect.closed != nil && c.dialect.closed(c.c) }
 
 // sqlite is the dialect that needs no translation.
-var sqliteDialect = dialect{sequence: "UPDATE sequence SET value = value + 1 RETURNING value"}
+var sqliteDialect = dialect{hint: " INDEXED BY ", sequence: "UPDATE sequence SET value = value + 1 RETURNING value"}
 
 func connect(dsn string) (*conn, error) {
 	c, err := new(sqlite.Driver).Open(dsn)

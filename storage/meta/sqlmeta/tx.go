@@ -159,6 +159,16 @@ func ask[K meta.Key, R any](t *tx, s *shape[K, R], condition string, args ...any
 	return all(c, s.name, "SELECT "+s.list()+" FROM "+s.name+" WHERE "+condition, args, s.dest)
 }
 
+// askBy is ask by an index. Left to itself, SQLite takes the primary key for the sake of its
+// order, and reads all that a repository has of a table.
+func askBy[K meta.Key, R any](t *tx, s *shape[K, R], index, condition string, args ...any) ([]R, error) {
+	c, err := t.conn()
+	if err != nil {
+		return nil, err
+	}
+	return all(c, s.name, "SELECT "+s.list()+" FROM "+s.name+c.dialect.by(index)+" WHERE "+condition, args, s.dest)
+}
+
 func (t *tx) AliasesOf(account meta.AccountID) ([]meta.Alias, error) {
 	return ask(t, aliases, "account = ? ORDER BY name", string(account))
 }
@@ -206,7 +216,7 @@ func (t *tx) TagsOf(repo meta.RepositoryID, d manifest.Digest, limit int) ([]met
 	if limit == 0 {
 		limit = math.MaxInt32
 	}
-	return ask(t, tags, "repository = ? AND digest = ? ORDER BY name LIMIT ?", int64(repo), string(d), limit)
+	return askBy(t, tags, "tag_digest", "repository = ? AND digest = ? ORDER BY name LIMIT ?", int64(repo), string(d), limit)
 }
 
 func (t *tx) TagsInOrder(repo meta.RepositoryID, after string, limit int) ([]meta.Tag, error) {
@@ -225,7 +235,7 @@ func (t *tx) MovesOf(repo meta.RepositoryID, before int64, limit int) ([]meta.Mo
 }
 
 func (t *tx) Parents(repo meta.RepositoryID, d manifest.Digest, limit int) ([]meta.Edge, error) {
-	return ask(t, edges, "repository = ? AND child = ? ORDER BY parent LIMIT ?", int64(repo), string(d), limit)
+	return askBy(t, edges, "edge_child", "repository = ? AND child = ? ORDER BY parent LIMIT ?", int64(repo), string(d), limit)
 }
 
 func (t *tx) LinksOf(d manifest.Digest, after meta.RepositoryID, limit int) ([]meta.Link, error) {
