@@ -234,6 +234,9 @@ func (r *Registry) SetCertified(ctx context.Context, name string, certified bool
 	op := operator(repo.Account)
 	op.Repository = repo
 	return r.store.Update(ctx, func(tx meta.Tx) error {
+		if _, err := tx.RepositoryByID(repo.ID); err != nil {
+			return err // deleted since it was found
+		}
 		op.told = unasked
 		row, err := tx.Catalogs().Get(repo.ID)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -206,8 +206,8 @@ func (r *Registry) unlinkEdge(tx meta.Tx, e meta.Edge) error {
 	if err := tx.Edges().Delete(meta.EdgeKey{Repository: e.Repository, Parent: e.Parent, Child: e.Child}); err != nil {
 		return err
 	}
-	others, err := tx.Parents(e.Repository, e.Child, 1)
-	if err != nil || len(others) > 0 {
+	parent, err := parentOf(tx, e.Repository, e.Child)
+	if err != nil || parent != "" {
 		return err
 	}
 	if _, err := tx.Links().Get(meta.LinkKey{Repository: e.Repository, Digest: e.Child}); errors.Is(err, fs.ErrNotExist) {
