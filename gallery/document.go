@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -22,7 +23,8 @@ type Document struct {
 	Updated          time.Time `json:"updated"`                    // when a tag was last moved
 }
 
-// Index finds documents. It is safe for concurrent use.
+// Index finds documents. It is safe for concurrent use. One that outlives its process is a
+// [Keeper] too.
 type Index interface {
 	// Put adds a document, in place of the one of its name.
 	Put(ctx context.Context, d Document) error
@@ -31,6 +33,14 @@ type Index interface {
 	// Search returns a page of hits, the best first. Equal queries have equal answers for as
 	// long as nothing changes.
 	Search(ctx context.Context, q Query, page Page) (Results, error)
+}
+
+// Keeper is an [Index] that outlives its process, and can say what it holds: what was deleted
+// while nobody followed is found by that.
+type Keeper interface {
+	// Names yields the names of all documents, in order. An error is the last pair. What is
+	// put or deleted meanwhile may be among them or not; both may be done on the way.
+	Names(ctx context.Context) iter.Seq2[string, error]
 }
 
 // Page says which part of the hits is wanted, and in what order.

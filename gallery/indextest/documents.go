@@ -1,6 +1,10 @@
 package indextest
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,4 +72,70 @@ func testNames(t *testing.T, x gallery.Index) {
 		}
 	}
 	found(t, x, "")
+}
+
+// An index that outlives its process names what it holds.
+func testKeeper(t *testing.T, x gallery.Index) {
+	k, ok := x.(gallery.Keeper)
+	if !ok {
+		t.Log("it is none")
+		return
+	}
+	kept := func() (list []string) {
+		for name, err := range k.Names(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, name)
+		}
+		return list
+	}
+	if got := kept(); len(got) > 0 {
+		t.Errorf("an empty index holds %q", got)
+	}
+	// in the order of their bytes, with more of them than are read at once
+	want := []string{"A/b", "a-b/c", "a/b", "a/b/c", "a/b-c", "a/\xff", "\xff/a", "é/a"}
+	for i := range 1100 {
+		want = append(want, fmt.Sprintf("many/x%d", i))
+	}
+	docs := make([]gallery.Document, len(want))
+	for i, name := range want {
+		docs[i].Name = name
+	}
+	if all, ok := x.(interface {
+		PutAll(context.Context, ...gallery.Document) error
+	}); !ok {
+		fill(t, x, docs...)
+	} else if err := all.PutAll(t.Context(), docs...); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, kept()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, err := range k.Names(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "a/b" {
+			if err := x.Delete(t.Context(), name); err != nil { // on the way
+				t.Fatal(err)
+			}
+		}
+		if name == "a/b/c" {
+			break
+		}
+	}
+	gone := map[string]bool{"A/b": true, "a-b/c": true, "a/b-c": true, "a/b/c": true}
+	want = slices.DeleteFunc(want, func(name string) bool { return gone[name] })
+	if diff := cmp.Diff(want, kept()); diff != "" {
+		t.Errorf("after some were deleted (-want +got):\n%s", diff)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range k.Names(ctx) {
+		if name != "" || !errors.Is(err, context.Canceled) {
+			t.Errorf("an ended context: %q, %v", name, err)
+		}
+	}
 }

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) gallery.Index) {
 		{"whole documents", testDocuments},
 		{"replace and delete", testChanges},
 		{"names", testNames},
+		{"what is kept", testKeeper},
 		{"filters", testFilters},
 		{"facets", testFacets},
 		{"orders", testOrders},

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/esplanade-registry/esplanade/gallery"
@@ -47,7 +46,7 @@ func (s *search) run(q *gallery.Query, page gallery.Page) (r gallery.Results) {
 	if len(plan.Terms) == 0 {
 		for _, c := range s.load(s.everything(q, page.Sort)) {
 			if facets.Add(&c.Document, q.Misses(&c.Document)) {
-				hits = append(hits, ranking.Hit(&c.Document, c.stuffed, 1))
+				hits = append(hits, ranking.Hit(&c.Document, c.Stuffed, 1))
 			}
 		}
 	} else {
@@ -92,72 +91,27 @@ func (s *search) everything(q *gallery.Query, order gallery.Sort) []int64 {
 }
 
 // find returns the hits of a query with words.
-func (s *search) find(q *gallery.Query, plan *match.Plan, ranking *match.Ranking, facets *gallery.Counter) (hits []match.Hit) {
-	terms := make([]term, len(plan.Terms))
-	all := 0.0
+func (s *search) find(q *gallery.Query, plan *match.Plan, ranking *match.Ranking, facets *gallery.Counter) []match.Hit {
+	terms := make([]match.Lookup, len(plan.Terms))
 	for i, t := range plan.Terms {
 		n := s.frequency(t)
-		terms[i] = term{Term: t, part: len(t.Word) >= match.MinPart && n < 10*match.FewHits}
-		terms[i].longer, terms[i].prefix = s.longer(t.Word)
-		terms[i].prefix = terms[i].prefix && n < 10*maxCandidates // or those with the word itself are enough
+		terms[i] = match.Lookup{Term: t, Part: len(t.Word) >= match.MinPart && n < 10*match.FewHits}
+		terms[i].Longer, terms[i].Prefix = s.longer(t.Word)
+		terms[i].Prefix = terms[i].Prefix && n < 10*maxCandidates // or those with the word itself are enough
 		if t.Slip && n <= match.RareWord {
 			if better := s.slipOf(t.Word); better != "" {
 				terms[i].Forms = append(slices.Clone(t.Forms), match.Form{Word: better, Factor: match.BySlip})
 				n += s.frequency(match.Term{Forms: []match.Form{{Word: better}}})
 			}
 		}
-		terms[i].weight = match.TermWeight(n, s.documents)
-		all += terms[i].weight
+		terms[i].Weight = match.TermWeight(n, s.documents)
 	}
-	type scored struct {
-		*candidate
-		sum, share float64
-	}
-	var list []scored
-	complete := 0
-	for _, c := range s.load(s.candidates(q, terms)) {
-		found := scored{candidate: c}
-		for i := range terms {
-			if best := c.best(s.x.weights, &terms[i]); best > 0 {
-				found.share += terms[i].weight
-				found.sum += terms[i].weight * best
-			}
-		}
-		if found.share == 0 {
-			continue
-		}
-		if match.Complete(found.share, all) {
-			complete++
-		}
-		list = append(list, found)
-	}
-	for _, c := range list {
-		if complete >= match.FewHits && !match.Complete(c.share, all) || !facets.Add(&c.Document, q.Misses(&c.Document)) {
-			continue
-		}
-		weak := 0.0
-		for _, t := range plan.Weak {
-			weak += c.best(s.x.weights, &term{Term: match.Term{Forms: t.Forms}})
-		}
-		shape := match.Names(c.Name)
-		shape.Phrases = c.phrases
-		hits = append(hits, ranking.Hit(&c.Document, c.stuffed, plan.Match(&c.Document, &shape, c.sum, c.share, all, weak)))
-	}
-	return hits
-}
-
-// term is a word of a query, and how it is looked for.
-type term struct {
-	match.Term
-	longer []string // words that begin with it, if these are few
-	prefix bool     // they are not
-	part   bool     // within names too
-	weight float64
+	return plan.Hits(s.load(s.candidates(q, terms)), terms, ranking, facets)
 }
 
 // candidates returns documents that have all the terms, in their names, among their keywords
 // and anywhere, and if these are few, documents that have any.
-func (s *search) candidates(q *gallery.Query, terms []term) (ids []int64) {
+func (s *search) candidates(q *gallery.Query, terms []match.Lookup) (ids []int64) {
 	loose, strict := filters(q)
 	each := max(60, maxCandidates/(2*len(terms)+1))
 	capped := false
@@ -191,7 +145,7 @@ func (s *search) candidates(q *gallery.Query, terms []term) (ids []int64) {
 		gather(and(loose, strict))
 	}
 	for _, t := range terms {
-		if t.part {
+		if t.Part {
 			ids = append(ids, s.ids("SELECT rowid FROM parts WHERE parts MATCH ? ORDER BY rowid LIMIT ?", quote(t.Word), 10*match.FewHits)...)
 		}
 	}
@@ -204,28 +158,18 @@ func (s *search) candidates(q *gallery.Query, terms []term) (ids []int64) {
 // filters returns the filters of a query as conditions: those that have no facet, and the
 // others, without which facets are counted.
 func filters(q *gallery.Query) (loose, strict string) {
-	one := func(kind byte, values ...string) string {
-		var words []string
-		for _, v := range values {
-			words = append(words, quote(filterWord(kind, v)))
+	join := func(lists [][]string) (condition string) {
+		for _, list := range lists {
+			words := make([]string, len(list))
+			for i, w := range list {
+				words[i] = quote(w)
+			}
+			condition = and(condition, "({filter} : ("+strings.Join(words, " OR ")+"))")
 		}
-		return "({filter} : (" + strings.Join(words, " OR ") + "))"
+		return condition
 	}
-	if q.Publisher != "" {
-		loose = and(loose, one('p', q.Publisher))
-	}
-	if q.Deprecated != nil {
-		loose = and(loose, one('d', strconv.FormatBool(*q.Deprecated)))
-	}
-	if q.Verified != nil {
-		strict = and(strict, one('v', strconv.FormatBool(*q.Verified)))
-	}
-	for kind, values := range map[byte][]string{'a': q.Architectures, 'o': q.OperatingSystems, 'k': q.Kinds} {
-		if len(values) > 0 {
-			strict = and(strict, one(kind, values...))
-		}
-	}
-	return loose, strict
+	looseLists, strictLists := match.Filters(q)
+	return join(looseLists), join(strictLists)
 }
 
 // and joins conditions, of which some may be empty.
@@ -236,15 +180,15 @@ func and(first string, rest ...string) string {
 
 // anyOf is the condition that a document has one of the forms of a term, outside of what it
 // is filtered by.
-func anyOf(t term) string {
+func anyOf(t match.Lookup) string {
 	var list []string
 	for _, f := range t.Forms {
 		list = append(list, quote(f.Word))
 	}
-	for _, w := range t.longer {
+	for _, w := range t.Longer {
 		list = append(list, quote(w))
 	}
-	if t.prefix {
+	if t.Prefix {
 		list = append(list, quote(t.Word)+"*")
 	}
 	return "({name keyword body} : (" + strings.Join(list, " OR ") + "))"
@@ -253,41 +197,8 @@ func anyOf(t term) string {
 // quote makes a string of FTS5 of a word, which in it has no meaning but itself.
 func quote(w string) string { return `"` + strings.ReplaceAll(w, `"`, `""`) + `"` }
 
-// candidate is a document that may be a hit.
-type candidate struct {
-	gallery.Document
-	stuffed       bool
-	phrases       string
-	words         wordList
-	keywordFactor float64
-}
-
-// best returns how much a term counts in a document.
-func (c *candidate) best(weights *match.Weights, t *term) (best float64) {
-	count := func(set match.FieldSet, factor float64) {
-		if match.OnlyKeyword(set) {
-			factor *= c.keywordFactor
-		}
-		best = max(best, factor*weights.Best(set))
-	}
-	for _, f := range t.Forms {
-		count(c.words.fields(f.Word), f.Factor)
-	}
-	if len(t.Word) >= match.MinPrefix {
-		for w, set := range c.words.all(t.Word) {
-			if w != t.Word {
-				count(set, match.ByPrefix)
-			}
-		}
-	}
-	if part := weights.Field(gallery.NamePart); t.part && best < part && strings.Contains(match.Names(c.Name).Folded, t.Word) {
-		best = part
-	}
-	return best
-}
-
 // load reads documents by their ids, each once.
-func (s *search) load(ids []int64) (list []*candidate) {
+func (s *search) load(ids []int64) (list []*match.Candidate) {
 	slices.Sort(ids)
 	b, err := json.Marshal(slices.Compact(ids))
 	if err != nil {
@@ -296,19 +207,15 @@ func (s *search) load(ids []int64) (list []*candidate) {
 	}
 	s.rows("SELECT stuffed, phrases, words, data FROM document WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", []any{string(b)},
 		func(scan func(...any) error) error {
-			var c candidate
+			var c match.Candidate
 			var words string
 			var data sql.RawBytes
-			if err := scan(&c.stuffed, &c.phrases, &words, &data); err != nil {
+			if err := scan(&c.Stuffed, &c.Phrases, &words, &data); err != nil {
 				return err
 			}
-			c.words = wordList(words)
+			c.Words = match.WordList(words)
 			list = append(list, &c)
-			if err := decode(data, &c.Document); err != nil {
-				return err
-			}
-			c.keywordFactor = match.KeywordFactor(&c.Document)
-			return nil
+			return c.Decode(data)
 		})
 	return list
 }

@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"math"
 	"net/url"
 	"path/filepath"
@@ -43,7 +44,7 @@ import (
 	"github.com/esplanade-registry/esplanade/gallery/internal/match"
 )
 
-// Index implements [gallery.Index]. Make one with [Open].
+// Index implements [gallery.Index] and [gallery.Keeper]. Make one with [Open].
 type Index struct {
 	ranker  gallery.Ranker
 	weights *match.Weights
@@ -107,6 +108,42 @@ func (x *Index) Len(ctx context.Context) (n int, err error) {
 	return n, wrap("count", err)
 }
 
+// namesPage is how many names are read at once.
+const namesPage = 1000
+
+// Names implements [gallery.Keeper].
+func (x *Index) Names(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		after := []byte{}
+		for {
+			var names [][]byte
+			err := transaction(ctx, x.readers, func(tx *sql.Tx) error {
+				s := &search{ctx: ctx, tx: tx}
+				s.rows("SELECT name FROM document WHERE name > ? ORDER BY name LIMIT ?", []any{after, namesPage}, func(scan func(...any) error) error {
+					var name []byte
+					err := scan(&name)
+					names = append(names, name)
+					return err
+				})
+				return s.err
+			})
+			if err != nil {
+				yield("", wrap("names", err))
+				return
+			}
+			for _, name := range names {
+				if !yield(string(name), nil) {
+					return
+				}
+			}
+			if len(names) < namesPage {
+				return
+			}
+			after = names[len(names)-1]
+		}
+	}
+}
+
 // applicationID marks the file as one of this package ("Espx").
 const applicationID = 0x45737078
 
@@ -120,7 +157,7 @@ func (x *Index) version() int32 {
 	return int32(h.Sum32() & math.MaxInt32)
 }
 
-// schema is of an empty file. Rows of document are in the order of merit, see [merit], and
+// schema is of an empty file. Rows of document are in the order of merit, see match.Merit, and
 // words in it has the same rowids; so what is found first is what matters most.
 const schema = `
 CREATE TABLE state (sequence INTEGER NOT NULL, documents INTEGER NOT NULL) STRICT;

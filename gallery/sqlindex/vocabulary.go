@@ -20,7 +20,7 @@ func (s *search) Known(t string) bool {
 	}
 	if n == 0 {
 		// in a text alone, perhaps
-		condition := anyOf(term{Term: match.Term{Word: t, Forms: []match.Form{{Word: t}}}, prefix: len(t) >= match.MinPrefix})
+		condition := anyOf(match.Lookup{Term: match.Term{Word: t, Forms: []match.Form{{Word: t}}}, Prefix: len(t) >= match.MinPrefix})
 		s.one("SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT 1)", []any{condition}, &n)
 	}
 	return n > 0
@@ -102,9 +102,9 @@ func (s *search) slipOf(t string) string {
 		return ""
 	}
 	own := int64(0)
-	for _, c := range s.load(s.match(anyOf(term{Term: match.Term{Forms: []match.Form{{Word: t}}}}), match.RareWord)) {
+	for _, c := range s.load(s.match(anyOf(match.Lookup{Term: match.Term{Forms: []match.Form{{Word: t}}}}), match.RareWord)) {
 		if !s.suspect(&c.Document) {
-			own += s.x.weight(c.words.fields(t), c.Pulls)
+			own += s.x.weights.Likely(c.Words.Fields(t), c.Pulls)
 		}
 	}
 	if weight <= match.SureSlip*own {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/esplanade-registry/esplanade/gallery"
@@ -82,7 +81,7 @@ func (x *Index) Delete(ctx context.Context, name string) error {
 type stored struct {
 	id      int64
 	filters string
-	words   wordList
+	words   match.WordList
 	pulls   int64
 }
 
@@ -94,7 +93,7 @@ func (w *writer) find(name string) (*stored, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	s.words = wordList(words)
+	s.words = match.WordList(words)
 	return &s, err
 }
 
@@ -115,32 +114,17 @@ type statement struct {
 
 func do(text string, args ...any) statement { return statement{text, args} }
 
-// merit is the place of a document in the order of what matters by itself, from the lowest
-// for the best. There are some hundred places, so that ids that follow each other in a list
-// of documents are near each other: such a list is compressed.
-func (x *Index) merit(d *gallery.Document) int64 {
-	const half = 2048
-	score := x.ranker.Score(d, 1, false, match.Today())
-	if !(score > 0) {
-		return 2*half - 1
-	}
-	return int64(half - 1 - max(-half, min(half-1, math.Floor(math.Log2(score)*32))))
-}
-
 // sequenceBits is how much of an id is not merit.
 const sequenceBits = 32
 
 func (w *writer) put(d *gallery.Document) error {
 	read := match.Read(d)
-	words, filters := newWordList(read.Words), filterWords(d)
+	words, filters := match.NewWordList(read.Words), strings.Join(match.FilterWords(d), " ")
 	old, err := w.find(d.Name)
 	if err != nil {
 		return err
 	}
-	merit := w.x.merit(d)
-	if read.Stuffed {
-		merit = w.x.meritOfStuffed(d)
-	}
+	merit := match.Merit(w.x.ranker, d, read.Stuffed)
 	// What only has more pulls is where it was, unless they make a difference.
 	same := old != nil && old.id>>sequenceBits == merit && old.words == words && old.filters == filters
 	if old != nil {
@@ -160,7 +144,7 @@ func (w *writer) put(d *gallery.Document) error {
 		var name, keyword, body []string
 		for word, set := range read.Words {
 			switch {
-			case set&nameFields != 0:
+			case set&match.NameFields != 0:
 				name = append(name, word)
 			case set&match.Bit(gallery.Keyword) != 0:
 				keyword = append(keyword, word)
@@ -189,15 +173,8 @@ func (w *writer) put(d *gallery.Document) error {
 	}
 	return w.exec(
 		do("INSERT INTO document (id, name, pulls, updated, stuffed, phrases, filters, words, data, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			id, []byte(d.Name), d.Pulls, match.Moment(d.Updated), read.Stuffed, read.Shape.Phrases, filters, string(words), encode(d), append([]byte{}, d.Text...)),
+			id, []byte(d.Name), d.Pulls, match.Moment(d.Updated), read.Stuffed, read.Shape.Phrases, filters, string(words), match.Encode(d), append([]byte{}, d.Text...)),
 		do("UPDATE state SET documents = documents + 1"))
-}
-
-// meritOfStuffed is the merit of what wants to be found with everything.
-func (x *Index) meritOfStuffed(d *gallery.Document) int64 {
-	far := *d
-	far.Deprecated, far.Pulls = true, 0
-	return x.merit(&far)
 }
 
 // remove takes a document out, and what is found of it if it will be another.
@@ -215,7 +192,7 @@ func (w *writer) remove(old *stored, changed bool) error {
 }
 
 // count adds the words of a document to the table of all, or takes them away.
-func (w *writer) count(words wordList, pulls, sign int64) error {
+func (w *writer) count(words match.WordList, pulls, sign int64) error {
 	type counted struct {
 		Word   string
 		Spoken int64
@@ -224,11 +201,11 @@ func (w *writer) count(words wordList, pulls, sign int64) error {
 		Tail   string
 	}
 	var list []counted
-	for word, set := range words.all("") {
+	for word, set := range words.All("") {
 		if word == "" || set&^match.Bit(gallery.Text) == 0 {
 			continue
 		}
-		c := counted{Word: word, Weight: sign * w.x.weight(set, pulls)}
+		c := counted{Word: word, Weight: sign * w.x.weights.Likely(set, pulls)}
 		if set != match.Bit(gallery.FoldedName) {
 			c.Spoken = sign
 		}
@@ -247,11 +224,6 @@ ON CONFLICT DO UPDATE SET documents = documents + excluded.documents, spoken = s
 		return err
 	}
 	return w.exec(do("DELETE FROM word WHERE documents <= 0 AND word IN (SELECT value->>'Word' FROM json_each(?))", string(b)))
-}
-
-// weight says how likely a word is meant, in thousandths: by how much is found with it.
-func (x *Index) weight(set match.FieldSet, pulls int64) int64 {
-	return int64(1000 * x.weights.Best(set) * math.Log10(10+float64(max(pulls, 0))))
 }
 
 // ends returns the head and the tail of a word, by which the words are found that it may be

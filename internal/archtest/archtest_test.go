@@ -27,11 +27,13 @@ gallery:                   gallery/markdown manifest
 gallery/internal/match:    gallery
 gallery/memindex:          gallery gallery/internal/match
 gallery/sqlindex:          gallery gallery/internal/match
+gallery/pgindex:           gallery gallery/internal/match
 gallery/indextest:         gallery
 gallery/searchtest:        gallery
 storage:                   manifest
 storage/storagetest:       storage
 storage/gocloud:           storage
+storage/gocloud/s3:        storage/gocloud
 storage/meta:              manifest
 storage/meta/metatest:     manifest storage/meta
 storage/meta/memmeta:      manifest storage/meta
@@ -43,13 +45,18 @@ registry/event:            manifest
 registry:                  auth manifest policy registry/event storage storage/meta
 registry/accounts:         auth policy/iam storage/meta
 registry/gc:               registry
+registry/importer:         manifest registry
+registry/repair:           manifest registry storage storage/meta
 registry/site:             auth gallery gallery/memindex manifest registry registry/event
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
+examples/cluster:          auth auth/basic auth/token policy policy/iam registry registry/accounts registry/ecrpublic registry/gc registry/site storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
+examples/import:           auth registry registry/importer storage/gocloud storage/meta storage/meta/sqlmeta
 examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/gc registry/site storage/gocloud storage/meta/sqlmeta
+examples/repair:           registry/repair storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 internal/archtest:
 internal/browser:
 internal/check:
@@ -57,7 +64,9 @@ internal/conformance:
 internal/docs:
 internal/durability:
 internal/e2e:
+internal/model:
 internal/pgtest:
+internal/s3test:
 `
 
 // importers is who alone may import what, however the graph above grows: PACKAGES <-
@@ -72,7 +81,7 @@ registry                  <- registry/... examples/...
 storage                   <- storage/storagetest storage/gocloud registry/... examples/...
 storage/meta/...          <- storage/meta/... registry/... examples/...
 gallery/...               <- gallery/... registry/site examples/...
-gocloud.dev/...           <- storage/gocloud examples/...
+gocloud.dev/...           <- storage/gocloud/... examples/...
 gocloud.dev/blob/memblob  <- registry/registrytest
 html/template             <- gallery
 `
@@ -87,20 +96,25 @@ auth/sigv4:             github.com/aws/aws-sdk-go-v2
 gallery:                github.com/dustin/go-humanize github.com/opencontainers/image-spec
 gallery/markdown:       github.com/microcosm-cc/bluemonday github.com/yuin/goldmark golang.org/x/net
 gallery/sqlindex:       modernc.org/sqlite
+gallery/pgindex:        github.com/jackc/pgx/v5
 gallery/indextest:      github.com/google/go-cmp
 storage/gocloud:        gocloud.dev
+storage/gocloud/s3:     github.com/aws/aws-sdk-go-v2 github.com/aws/aws-sdk-go-v2/service/s3 gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree
 storage/meta/metatest:  github.com/google/go-cmp
 storage/meta/sqlmeta:   github.com/jackc/pgx/v5 modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
 registry/ecrpublic:     github.com/go-json-experiment/json
+registry/importer:      oras.land/oras-go/v2
 registry/site:          github.com/hashicorp/golang-lru/v2
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
 examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev
 examples/gallery:       github.com/opencontainers/image-spec gocloud.dev
+examples/import:        github.com/gofrs/flock gocloud.dev oras.land/oras-go/v2
 examples/quickstart:    github.com/gofrs/flock gocloud.dev
+examples/repair:        github.com/gofrs/flock gocloud.dev
 `
 
 // registryLinks is exactly which modules of others a program gets with package registry,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/gallery"
+	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/registry/event"
 )
 
@@ -123,7 +124,8 @@ func (f *feeder) fill(ctx context.Context) {
 	}
 }
 
-// rebuild reads every repository, and those again that the index has.
+// rebuild reads every repository, and those again that the index has. It deletes what an
+// index that outlives the process has of others.
 func (f *feeder) rebuild(ctx context.Context) error {
 	f.mu.Lock()
 	before := slices.Collect(maps.Keys(f.known))
@@ -139,9 +141,55 @@ func (f *feeder) rebuild(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := f.refresh(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := f.refresh(ctx, name); err != nil && !missing(err) {
 			return err
 		}
+	}
+	if k, ok := f.index.(gallery.Keeper); ok {
+		return f.prune(ctx, k)
+	}
+	return nil
+}
+
+// prune deletes the documents of repositories that are no more, or are called otherwise. Not
+// everything that is not known is such: other nodes put what was created meanwhile.
+func (f *feeder) prune(ctx context.Context, k gallery.Keeper) error {
+	f.mu.Lock()
+	known := make(map[string]bool, len(f.known))
+	for _, name := range f.known {
+		known[name] = true
+	}
+	f.mu.Unlock()
+	for name, err := range k.Names(ctx) {
+		if err != nil {
+			return err
+		}
+		if known[name] {
+			continue
+		}
+		switch now, err := f.refresh(ctx, name); {
+		case err != nil && !missing(err):
+			return err
+		case err == nil && now == name:
+			continue
+		}
+		if err := f.remove(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes the document of a name that no repository has. If one has it by now, here or
+// on another node, its document may have been put just before, and is put again: whoever
+// creates one after that looks puts it after this.
+func (f *feeder) remove(ctx context.Context, name string) error {
+	defer f.changed(name)
+	if err := f.index.Delete(ctx, name); err != nil {
+		return err
+	}
+	if _, err := f.refresh(ctx, name); err != nil && !missing(err) {
+		return err
 	}
 	return nil
 }
@@ -195,17 +243,18 @@ func (f *feeder) follow(ctx context.Context, r repository) error {
 	delete(f.known, r)
 	f.mu.Unlock()
 	name, err := f.refresh(ctx, r.account+"/"+r.name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
+		err = nil
+	}
+	if err == nil && before != "" && before != name {
+		err = f.remove(ctx, before)
+	}
+	if err != nil && before != "" {
 		f.mu.Lock()
-		f.known[r] = before
+		f.known[r] = before // which is still to be looked at
 		f.mu.Unlock()
-		return err
 	}
-	if before == "" || before == name {
-		return nil
-	}
-	defer f.changed(before)
-	return f.index.Delete(ctx, before)
+	return err
 }
 
 // refresh puts the document of a repository, and returns the name that it has now.
@@ -233,6 +282,11 @@ func (f *feeder) refresh(ctx context.Context, name string) (string, error) {
 	}
 	f.changed(repo.Name)
 	return repo.Name, nil
+}
+
+// missing reports whether an error says that there is no such repository, or cannot be one.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, manifest.ErrName)
 }
 
 func (f *feeder) failed(ctx context.Context, text string, err error) {

@@ -21,7 +21,8 @@ const DefaultProof = "The operator of this registry has checked who this publish
 // Config is what [New] needs. Registry is required.
 type Config struct {
 	Registry *registry.Registry
-	// Index is the search, which must be empty and nobody else's: memindex.New(nil) if nil.
+	// Index is the search: memindex.New(nil) if nil. It has to be empty unless it is a
+	// [gallery.Keeper], and nobody else's but that of other nodes of the same registry.
 	Index gallery.Index
 	// Viewer says who looks at a page, for hosts that show more to some. The pages then have
 	// what that principal may pull; the search always has what everyone may. Everyone is
@@ -43,7 +44,8 @@ type Site struct {
 	feeder  *feeder
 }
 
-// New returns the gallery of a registry. Its search is empty until [Site.Run] runs.
+// New returns the gallery of a registry. Its search is what the index has until [Site.Run]
+// runs.
 func New(cfg Config) (*Site, error) {
 	if cfg.Registry == nil {
 		return nil, errors.New("site: Config needs a Registry")
@@ -86,6 +88,6 @@ func New(cfg Config) (*Site, error) {
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.gallery.ServeHTTP(w, r) }
 
-// Run fills the index with what the registry has and follows its changes until ctx ends, and
-// returns nil then. Without it nothing is found.
+// Run fills the index with what the registry has, deletes what else is in it, and follows the
+// registry's changes until ctx ends. It returns nil then. Without it nothing new is found.
 func (s *Site) Run(ctx context.Context) error { return s.feeder.run(ctx) }

@@ -267,3 +267,29 @@ func TestTables(t *testing.T) {
 		t.Errorf("%d phrases, %d products", len(concepts().phrases), len(concepts().products))
 	}
 }
+
+// Words have a key in common with their slips.
+func TestSlipKeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][2]string{
+		{"redis", "rediss"}, {"redis", "wedis"}, {"redis", "erdis"}, {"redis", "rdis"}, {"redis", "rediiss"}, {"nginx", "ngnix"}, {"kafka", "kafak"},
+		{"postgres", "postgers"}, {"postgres", "ostgres"}, {"postgres", "postgrse"}, {"grafana", "grafna"}, {"grafana", "graafanaa"}, {"consul", "connsuul"}, {"größe", "gröse"},
+	} {
+		slips, ok := NewSlips(c[1])
+		if !ok {
+			t.Fatalf("%s is not compared", c[1])
+		}
+		if slips.Factor(c[0]) == 0 {
+			t.Errorf("%s is no slip of %s", c[1], c[0])
+		}
+		keys := SlipKeys(c[0])
+		if !slices.ContainsFunc(slips.Keys(), func(k string) bool { return slices.Contains(keys, k) }) {
+			t.Errorf("%s and %s have no key in common", c[0], c[1])
+		}
+	}
+	for _, w := range []string{"", "a", "é", strings.Repeat("a", 100)} {
+		if keys := SlipKeys(w); len(keys) > 0 {
+			t.Errorf("%q has keys: %q", w, keys)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package match
 
 import (
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -30,6 +31,51 @@ func NewSlips(t string) (Slips, bool) {
 	}
 	return Slips{t, limit, Letters(t), differ}, n >= 4 && len(t) <= maxWord
 }
+
+// shortWord is how long words are at most that are found by what is left of them without a
+// letter. There would be too many ways to leave two out of a longer one; it is found by how it
+// begins and ends, of which most slips leave one right.
+const shortWord = 6
+
+// SlipKeys returns keys of a word. One that may be a slip of it has one of them in
+// [Slips.Keys], or nearly always.
+func SlipKeys(w string) []string {
+	r := []rune(w)
+	switch {
+	case len(r) < 3 || len(w) > maxWord+4:
+		return nil
+	case len(r) <= shortWord:
+		return without(r, 1)
+	}
+	return ends(r)
+}
+
+// Keys returns keys of the word, for [SlipKeys].
+func (s Slips) Keys() (keys []string) {
+	r := []rune(s.word)
+	if len(r)-s.limit <= shortWord {
+		keys = without(r, s.limit)
+	}
+	if len(r)+s.limit > shortWord {
+		keys = append(keys, ends(r)...)
+	}
+	return keys
+}
+
+// without returns what is left of a word without up to some letters, each once.
+func without(r []rune, letters int) []string {
+	list := []string{string(r)}
+	if letters > 0 {
+		for i := range r {
+			list = append(list, without(slices.Concat(r[:i], r[i+1:]), letters-1)...)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// ends returns how a word begins and how it ends, as keys: no word has their signs.
+func ends(r []rune) []string { return []string{"^" + string(r[:3]), string(r[len(r)-3:]) + "$"} }
 
 // Limit returns how many letters may be wrong.
 func (s Slips) Limit() int { return s.limit }

@@ -1,4 +1,4 @@
-package sqlindex
+package match
 
 import (
 	"bytes"
@@ -9,13 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esplanade-registry/esplanade/gallery"
-	"github.com/esplanade-registry/esplanade/gallery/internal/match"
 )
 
 // FuzzDecode: what is damaged is an error, and whatever is not comes back as it was.
 func FuzzDecode(f *testing.F) {
-	f.Add(encode(&gallery.Document{}))
-	f.Add(encode(&gallery.Document{
+	f.Add(Encode(&gallery.Document{}))
+	f.Add(Encode(&gallery.Document{
 		Name: "acme/hat", Description: "\xff\x00", Keywords: []string{"a", ""}, Architectures: []string{"amd64"}, OperatingSystems: []string{"linux"},
 		Kind: "image", Tag: "1", Logo: "/l", Verified: true, Deprecated: true, Pulls: -1, Updated: time.Unix(-1, 5),
 	}))
@@ -23,10 +22,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, 30))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var d, again gallery.Document
-		if decode(b, &d) != nil {
+		if Decode(b, &d) != nil {
 			return
 		}
-		if err := decode(encode(&d), &again); err != nil {
+		if err := Decode(Encode(&d), &again); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(d, again); diff != "" {
@@ -37,21 +36,21 @@ func FuzzDecode(f *testing.F) {
 
 func TestWordList(t *testing.T) {
 	t.Parallel()
-	want := map[string]match.FieldSet{"hat": 1, "hats": match.Bit(gallery.Text), "hatstand": 7, "§hat": 3, "a": 2}
-	list := newWordList(want)
-	if diff := cmp.Diff(want, maps.Collect(list.all(""))); diff != "" {
+	want := map[string]FieldSet{"hat": 1, "hats": Bit(gallery.Text), "hatstand": 7, "§hat": 3, "a": 2}
+	list := NewWordList(want)
+	if diff := cmp.Diff(want, maps.Collect(list.All(""))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for word, set := range want {
-		if got := list.fields(word); got != set {
+		if got := list.Fields(word); got != set {
 			t.Errorf("%s is in %b, want %b", word, got, set)
 		}
 	}
-	if got := list.fields("ha"); got != 0 {
+	if got := list.Fields("ha"); got != 0 {
 		t.Errorf("a beginning is in %b", got)
 	}
-	longer := maps.Collect(list.all("hats"))
-	if diff := cmp.Diff(map[string]match.FieldSet{"hats": want["hats"], "hatstand": 7}, longer); diff != "" {
+	longer := maps.Collect(list.All("hats"))
+	if diff := cmp.Diff(map[string]FieldSet{"hats": want["hats"], "hatstand": 7}, longer); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -1,4 +1,4 @@
-package sqlindex
+package match
 
 import (
 	"encoding/binary"
@@ -12,12 +12,11 @@ import (
 	"time"
 
 	"github.com/esplanade-registry/esplanade/gallery"
-	"github.com/esplanade-registry/esplanade/gallery/internal/match"
 )
 
-// encode writes a document but for its text. JSON would not keep what is no UTF-8, and is
-// read more slowly, which is done for each candidate.
-func encode(d *gallery.Document) []byte {
+// Encode writes a document but for its text, as tables keep it. JSON would not keep what is no
+// UTF-8, and is read more slowly, which is done for each candidate.
+func Encode(d *gallery.Document) []byte {
 	var b []byte
 	str := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
 	for _, s := range []string{d.Name, d.Description, string(d.Kind), d.Tag, d.Logo} {
@@ -42,10 +41,10 @@ func encode(d *gallery.Document) []byte {
 	return append(b, flags)
 }
 
-var errDamaged = errors.New("sqlindex: a row is damaged")
+var errDamaged = errors.New("a row is damaged")
 
-// decode reads what encode wrote.
-func decode(b []byte, d *gallery.Document) (err error) {
+// Decode reads what Encode wrote.
+func Decode(b []byte, d *gallery.Document) (err error) {
 	length := func() int {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
@@ -86,21 +85,23 @@ func decode(b []byte, d *gallery.Document) (err error) {
 	return nil
 }
 
-// wordList is the words of a document in order, each with its fields, as the text of a
-// column: it is searched as it is, which is faster than to take it apart.
-type wordList string
+// WordList is the words of a document in order, each with its fields, as the text of a
+// column: it is searched as it is, which is faster than to take it apart. Two are one if they
+// are put together.
+type WordList string
 
-func newWordList(words map[string]match.FieldSet) wordList {
+// NewWordList writes the words of a document.
+func NewWordList(words map[string]FieldSet) WordList {
 	var b strings.Builder
 	b.WriteByte('\n')
 	for _, w := range slices.Sorted(maps.Keys(words)) {
 		fmt.Fprintf(&b, "%s\t%03x\n", w, words[w])
 	}
-	return wordList(b.String())
+	return WordList(b.String())
 }
 
-// fields returns where a word is.
-func (l wordList) fields(w string) match.FieldSet {
+// Fields returns where a word is.
+func (l WordList) Fields(w string) FieldSet {
 	at := strings.Index(string(l), "\n"+w+"\t")
 	if at < 0 {
 		return 0
@@ -108,17 +109,17 @@ func (l wordList) fields(w string) match.FieldSet {
 	return l.at(at + len(w) + 2)
 }
 
-func (l wordList) at(i int) match.FieldSet {
+func (l WordList) at(i int) FieldSet {
 	n, err := strconv.ParseUint(string(l[i:min(i+3, len(l))]), 16, 16)
 	if err != nil || n >= 1<<gallery.Fields {
 		return 0
 	}
-	return match.FieldSet(n)
+	return FieldSet(n)
 }
 
-// all yields the words that begin with p.
-func (l wordList) all(p string) func(func(string, match.FieldSet) bool) {
-	return func(yield func(string, match.FieldSet) bool) {
+// All yields the words that begin with p.
+func (l WordList) All(p string) func(func(string, FieldSet) bool) {
+	return func(yield func(string, FieldSet) bool) {
 		for i := 0; ; {
 			at := strings.Index(string(l[i:]), "\n"+p)
 			if at < 0 {
@@ -134,11 +135,11 @@ func (l wordList) all(p string) func(func(string, match.FieldSet) bool) {
 	}
 }
 
-// nameFields is the fields of a name.
-const nameFields = match.FieldSet(1<<gallery.Keyword - 1)
+// NameFields is the fields of a name.
+const NameFields = FieldSet(1<<gallery.Keyword - 1)
 
-// filterWords returns what a document can be filtered by, as words.
-func filterWords(d *gallery.Document) string {
+// FilterWords returns what a document can be filtered by, as words.
+func FilterWords(d *gallery.Document) []string {
 	alias, _, _ := strings.Cut(d.Name, "/")
 	list := []string{filterWord('p', alias), filterWord('v', strconv.FormatBool(d.Verified)), filterWord('d', strconv.FormatBool(d.Deprecated)), filterWord('k', string(d.Kind))}
 	for _, a := range d.Architectures {
@@ -147,7 +148,34 @@ func filterWords(d *gallery.Document) string {
 	for _, o := range d.OperatingSystems {
 		list = append(list, filterWord('o', o))
 	}
-	return strings.Join(list, " ")
+	return list
+}
+
+// Filters returns the filters of a query as lists of such words, of each of which a document
+// has one: the filters that have no facet, and the others, without which facets are counted.
+func Filters(q *gallery.Query) (loose, strict [][]string) {
+	if q.Publisher != "" {
+		loose = append(loose, []string{filterWord('p', q.Publisher)})
+	}
+	if q.Deprecated != nil {
+		loose = append(loose, []string{filterWord('d', strconv.FormatBool(*q.Deprecated))})
+	}
+	if q.Verified != nil {
+		strict = append(strict, []string{filterWord('v', strconv.FormatBool(*q.Verified))})
+	}
+	for _, f := range []struct {
+		kind   byte
+		values []string
+	}{{'a', q.Architectures}, {'o', q.OperatingSystems}, {'k', q.Kinds}} {
+		var words []string
+		for _, v := range f.values {
+			words = append(words, filterWord(f.kind, v))
+		}
+		if len(words) > 0 {
+			strict = append(strict, words)
+		}
+	}
+	return loose, strict
 }
 
 // maxFilter is how much of a value tells it from others: tokens cannot be of any length.
