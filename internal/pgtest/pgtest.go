@@ -87,6 +87,23 @@ func (s *Server) Database(t testing.TB) (dsn string) {
 	return fmt.Sprintf("postgres://test@127.0.0.1:%d/%s?sslmode=disable", s.port, name)
 }
 
+// Dump writes a database into a file, as a backup does while it is in use.
+func (s *Server) Dump(t testing.TB, dsn string) (path string) {
+	t.Helper()
+	s.mu.Lock()
+	s.n++
+	path = filepath.Join(s.dir, fmt.Sprintf("dump%d", s.n))
+	s.mu.Unlock()
+	s.run(t, "pg_dump", "--dbname", dsn, "--format", "custom", "--file", path)
+	return path
+}
+
+// Restore fills an empty database of this server, or of another, from a file of [Server.Dump].
+func (s *Server) Restore(t testing.TB, path, dsn string) {
+	t.Helper()
+	s.run(t, "pg_restore", "--dbname", dsn, "--exit-on-error", path)
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) run(t testing.TB, program string, args ...string) {

@@ -80,7 +80,7 @@ func statements(s *Store) (list []string) {
 
 // scanned is what may be read whole: tables that stay small, and open uploads, whose index by
 // activity would be written with every chunk.
-var scanned = map[string]string{"sink": "", "stall": "", "signing_key": "", "flush": "", "esplanade_schema": "", "upload": "active <"}
+var scanned = map[string]string{"sink": "", "stall": "", "signing_key": "", "flush": "", "esplanade_schema": "", "esplanade_server": "", "upload": "active <"}
 
 const oneDigest = manifest.Digest("sha256:c4ca4238a0b923820dcc509a6f75849b")
 

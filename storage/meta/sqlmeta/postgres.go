@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func OpenPostgres(ctx context.Context, dsn string, opts *PostgresOptions) (*Watc
 var postgresDialect = dialect{
 	query:   numbered,
 	closed:  func(c driver.Conn) bool { return c.(*stdlib.Conn).Conn().IsClosed() },
-	settled: fmt.Sprintf("sequence < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << %d", sequenceBits),
+	settled: fmt.Sprintf("sequence < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + "+transactionShift+" << %d", sequenceBits),
 }
 
 // A sequence is the number of the transaction, and the bits below it count those that the
@@ -63,10 +64,40 @@ var postgresDialect = dialect{
 // is below the oldest that still runs cannot change any more: a plain sequence would be drawn
 // in one order and committed in another, and a reader that has seen the later could not know
 // that it is to wait for the earlier.
+//
+// Another server, to which a dump was restored, has a count of its own. What is added to it keeps
+// the order of sequences.
 const (
 	sequenceBits      = 20
-	transactionNumber = "SELECT pg_current_xact_id()::text::bigint"
+	transactionShift  = "(SELECT shift FROM esplanade_server)"
+	transactionNumber = "SELECT pg_current_xact_id()::text::bigint + " + transactionShift
 )
+
+// know notes which server the database is on. If it came from another, sequences go on beyond
+// those that it has.
+func know(c *conn) error {
+	if err := c.script("server", "CREATE TABLE IF NOT EXISTS esplanade_server (identity BIGINT NOT NULL, shift BIGINT NOT NULL)"); err != nil {
+		return err
+	}
+	var identity, known, shift, number int64
+	if err := c.one("server", "SELECT system_identifier, pg_current_xact_id()::text::bigint FROM pg_control_system()", nil, integer[int64]{&identity}, integer[int64]{&number}); err != nil {
+		return err
+	}
+	err := c.one("server", "SELECT identity, shift FROM esplanade_server", nil, integer[int64]{&known}, integer[int64]{&shift})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c.exec("server", "INSERT INTO esplanade_server (identity, shift) VALUES (?, 0)", identity)
+	case err != nil || known == identity:
+		return err
+	}
+	var last int64
+	err = c.one("server", `SELECT greatest((SELECT coalesce(max(sequence), 0) FROM move), (SELECT coalesce(max(sequence), 0) FROM event), (SELECT coalesce(max(cursor), 0) FROM sink))`,
+		nil, integer[int64]{&last})
+	if err != nil {
+		return err
+	}
+	return c.exec("server", "UPDATE esplanade_server SET identity = ?, shift = ?", identity, max(shift, last>>sequenceBits+1-number))
+}
 
 func connectPostgres(dsn string) (*conn, error) {
 	c, err := stdlib.GetDefaultDriver().Open(dsn)
@@ -229,6 +260,9 @@ func migratePostgres(c *conn) (err error) {
 		if err := c.script("migration", fmt.Sprintf("DELETE FROM esplanade_schema; INSERT INTO esplanade_schema (version) VALUES (%d)", newest)); err != nil {
 			return err
 		}
+	}
+	if err := know(c); err != nil {
+		return err
 	}
 	return c.script("migration", "COMMIT")
 }

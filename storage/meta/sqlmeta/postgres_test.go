@@ -4,6 +4,8 @@ package sqlmeta_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,5 +116,52 @@ func TestRestart(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
+	}
+}
+
+// TestRestore restores a dump to another server, whose transactions have lower numbers: sequences
+// go on where they were.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	old, fresh := pgtest.Start(t), pgtest.Start(t)
+	dsn := old.Database(t)
+	s := openPostgres(t, dsn)
+	draw := func(s *sqlmeta.Watched, name string) (n int64) {
+		t.Helper()
+		err := s.Update(t.Context(), func(tx meta.Tx) (err error) {
+			if n, err = tx.Sequence(); err != nil {
+				return err
+			}
+			return errors.Join(tx.Events().Put(meta.Event{Sequence: n, Data: []byte(name)}), tx.Moves().Put(meta.Move{Repository: 1, Tag: "v1", Sequence: n}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for range 500 {
+		draw(s, "many")
+	}
+	last := draw(s, "last")
+	to := fresh.Database(t)
+	fresh.Restore(t, old.Dump(t, dsn), to)
+	restored := openPostgres(t, to)
+	for i := range 3 {
+		n := draw(restored, fmt.Sprint("after ", i))
+		if n <= last {
+			t.Errorf("after %d comes %d", last, n)
+		}
+		last = n
+		err := restored.View(t.Context(), func(tx meta.Tx) error {
+			events, err := tx.NextEvents(last-1, 10)
+			if len(events) != 1 || events[0].Sequence != n {
+				t.Errorf("the event %d is not delivered: %v", n, events)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		restored = openPostgres(t, to) // on the same server nothing is shifted again
 	}
 }
