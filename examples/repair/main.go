@@ -17,6 +17,8 @@
 //	-mend              mend what can be without a loss
 //	-mend-content      remove the rows of damaged content, so that it can be pushed again. Until
 //	                   then, images that need it fail to be pulled with "blob unknown"
+//	-sizes-only        look at the sizes of objects alone, not at their bytes: enough after a backup was
+//	                   restored
 //	-rate BYTES        read no more of the bucket than so many bytes a second (0: no limit)
 //	-checkpoint FILE   write to FILE every ten seconds, and when the run is ended early, how far
 //	                   it has come; go on from there if the file exists. A run that comes to its end
@@ -79,7 +81,7 @@ func main() {
 // options are the flags.
 type options struct {
 	data, database, bucket, checkpoint string
-	mend, mendContent                  bool
+	mend, mendContent, sizes           bool
 	rate                               int64
 }
 
@@ -91,6 +93,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.bucket, "bucket", "", "`URL` of the bucket, with -database")
 	flags.BoolVar(&o.mend, "mend", false, "mend what can be without a loss")
 	flags.BoolVar(&o.mendContent, "mend-content", false, "remove the rows of damaged content, so that it can be pushed again")
+	flags.BoolVar(&o.sizes, "sizes-only", false, "look at the sizes of objects, not at their bytes")
 	flags.Int64Var(&o.rate, "rate", 0, "`bytes` of the bucket to read each second; 0: no limit")
 	flags.StringVar(&o.checkpoint, "checkpoint", "", "`file` to go on from after an interruption")
 	if err := flags.Parse(args); err != nil {
@@ -139,7 +142,7 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) (sum re
 	out := json.NewEncoder(stdout)
 	out.SetEscapeHTML(false)
 	sum, err = repair.Run(ctx, in.store, in.bucket, file.last, &repair.Options{
-		Mend: o.mend, MendContent: o.mendContent, BytesPerSecond: o.rate,
+		Mend: o.mend, MendContent: o.mendContent, SizesOnly: o.sizes, BytesPerSecond: o.rate,
 		Found: func(f repair.Finding) error { return out.Encode(f) }, Reached: file.reached,
 	})
 	return sum, errors.Join(err, file.end(err == nil), out.Encode(map[string]any{"summary": sum}))

@@ -110,6 +110,14 @@ func (r *run) verify(ctx context.Context, b meta.Blob) (f Finding, err error) {
 	if size != b.Size {
 		return Finding{Kind: BlobSize, Text: fmt.Sprintf("the blob has %d bytes, and its objects %d", b.Size, size)}, nil
 	}
+	if r.opts.SizesOnly {
+		for _, s := range b.Segments {
+			if f, err := r.statObject(ctx, s); err != nil || f.Kind != "" {
+				return f, err
+			}
+		}
+		return f, nil
+	}
 	var got manifest.Digest
 	for range 2 {
 		h := d.Algorithm().Hash()
@@ -129,11 +137,28 @@ func (r *run) verify(ctx context.Context, b meta.Blob) (f Finding, err error) {
 	return f, nil
 }
 
+// statObject asks for the size of an object, and returns what is wrong with it.
+func (r *run) statObject(ctx context.Context, s meta.Segment) (Finding, error) {
+	a, err := r.bucket.Stat(ctx, s.Key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return bad(ctx, BlobMissing, s, "the object %s does not exist", s.Key)
+	case err != nil:
+		return bad(ctx, BlobUnreadable, s, "the object %s cannot be asked for: %v", s.Key, err)
+	case a.Size != s.Size:
+		return bad(ctx, BlobSize, s, "the object %s has %d bytes, and its row says %d", s.Key, a.Size, s.Size)
+	}
+	return Finding{}, nil
+}
+
+// bad is a finding about an object, unless ctx has ended.
+func bad(ctx context.Context, k Kind, s meta.Segment, format string, args ...any) (Finding, error) {
+	return Finding{Kind: k, Key: s.Key, Text: fmt.Sprintf(format, args...)}, ctx.Err()
+}
+
 // readObject reads an object into w, and returns what is wrong with it.
 func (r *run) readObject(ctx context.Context, s meta.Segment, w io.Writer) (f Finding, err error) {
-	found := func(k Kind, format string, args ...any) (Finding, error) {
-		return Finding{Kind: k, Key: s.Key, Text: fmt.Sprintf(format, args...)}, ctx.Err()
-	}
+	found := func(k Kind, format string, args ...any) (Finding, error) { return bad(ctx, k, s, format, args...) }
 	o, err := r.bucket.Get(ctx, s.Key, 0, -1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found(BlobMissing, "the object %s does not exist", s.Key)

@@ -51,6 +51,7 @@ const (
 	BlobSize       Kind = "blob-size"       // one of its objects has another size, or all together have
 	BlobCorrupt    Kind = "blob-corrupt"    // its bytes have another digest
 	BlobUnreadable Kind = "blob-unreadable" // the bucket failed; nothing is known of the bytes
+	UploadMissing  Kind = "upload-missing"  // one of the objects that an upload has so far is
 	LogoMissing    Kind = "logo-missing"    //
 	LogoCorrupt    Kind = "logo-corrupt"    // its size or digest is another
 	LogoUnreadable Kind = "logo-unreadable" // the bucket failed
@@ -86,6 +87,7 @@ var kinds = map[Kind]struct {
 	BlobSize:              {mend: lostContent, content: true},
 	BlobCorrupt:           {mend: lostContent, content: true},
 	BlobUnreadable:        {mend: "nothing; look after the bucket and run again"},
+	UploadMissing:         {mend: "the upload ends, so that its client begins anew"},
 	LogoMissing:           {mend: lostLogo, content: true},
 	LogoCorrupt:           {mend: lostLogo, content: true},
 	LogoUnreadable:        {mend: "nothing; look after the bucket and run again"},

@@ -78,6 +78,9 @@ type Options struct {
 	// what is queued waits for the collector: as long as registry.Config.Grace. [DefaultAge]
 	// if 0.
 	Age time.Duration
+	// SizesOnly looks at the sizes of the objects of blobs and logos, and not at their bytes: what
+	// a bucket that was restored from a backup wants, before anybody is served.
+	SizesOnly bool
 	// BytesPerSecond bounds how fast the bucket is read. 0 means no bound.
 	BytesPerSecond int64
 	// Found is called with each finding, once it has been mended if it is to be. Its error
@@ -165,6 +168,7 @@ var phases = []struct {
 	{"links", (*run).links},
 	{"blobs", (*run).blobs},
 	{"content", (*run).content},
+	{"uploads", (*run).uploads},
 	{"logos", (*run).logos},
 	{"objects", (*run).objects},
 }

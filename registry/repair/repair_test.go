@@ -58,6 +58,24 @@ var harms = []harm{
 		heal: pushAgain,
 	},
 	{
+		name: "an object of an upload is gone",
+		do: func(g *ground) []repair.Finding {
+			ctx := g.t.Context()
+			id, err := g.Owner().StartLayer(ctx, "test/hat")
+			g.must(err)
+			for i, part := range parts {
+				_, err := g.Owner().PutLayerPart(ctx, "test/hat", id, int64(i*len(parts[0])), part)
+				g.must(err)
+			}
+			var u meta.Upload
+			g.view(func(tx meta.Tx) (err error) { u, err = tx.Uploads().Get(id); return err })
+			key := u.Segments[0].Key
+			g.must(g.Bucket.Delete(ctx, key))
+			return []repair.Finding{{Kind: repair.UploadMissing, Name: string(id), Key: key}}
+		},
+		mends: true,
+	},
+	{
 		name: "an object is cut short",
 		do: func(g *ground) []repair.Finding {
 			key := g.key(digestOf(layerB), 0)

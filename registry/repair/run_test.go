@@ -155,3 +155,24 @@ func BenchmarkKeys(b *testing.B) {
 		}
 	}
 }
+
+func TestSizesOnly(t *testing.T) {
+	t.Parallel()
+	for _, h := range harms {
+		if !slices.Contains([]string{"nothing", "an object is gone", "the second of two objects is gone", "an object is cut short"}, h.name) {
+			continue
+		}
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newGround(t, memmeta.New(), gocloud.New(memblob.OpenBucket(nil)), "")
+				want := h.do(g)
+				found, sum := g.runFrom(repair.Checkpoint{}, repair.Options{SizesOnly: true})
+				g.want("by sizes", want, found)
+				if sum.Bytes != 0 {
+					t.Errorf("%d bytes were read", sum.Bytes)
+				}
+			})
+		})
+	}
+}
