@@ -11,10 +11,12 @@
 //     speak, as Amazon ECR Public has it.
 //   - registry/accounts keeps users, their access keys and identity policies, for hosts that
 //     have no user database of their own.
-//   - registry/gc collects garbage while a registry serves.
+//   - registry/gc collects garbage while a registry serves; registry/repair finds what must not
+//     be, and mends it; registry/importer copies registries from elsewhere.
 //   - registry/event has the events that a registry tells its sinks.
 //   - storage owns bytes. storage/gocloud makes a Bucket of any bucket that
-//     gocloud.dev/blob opens; storage/storagetest is the suite for drivers.
+//     gocloud.dev/blob opens, storage/gocloud/s3 one of S3 within a budget of memory;
+//     storage/storagetest is the suite for drivers.
 //   - storage/meta owns truth: who has which repositories, manifests, tags and blobs.
 //     storage/meta/memmeta keeps it in memory, storage/meta/sqlmeta in SQLite or PostgreSQL.
 //   - auth owns who asks: auth/basic knows passwords, auth/token issues and verifies
@@ -22,12 +24,13 @@
 //   - policy owns whether they may; policy/iam reads policies in the JSON language of IAM.
 //   - manifest owns names, digests, references, media types and the validation of
 //     manifests.
-//   - gallery owns the public site: pages, search, feeds, badges. gallery/memindex and
-//     gallery/sqlindex are indexes of the search, gallery/markdown makes what publishers
-//     write safe to show. registry/site ties a gallery to a registry.
+//   - gallery owns the public site: pages, search, feeds, badges. gallery/memindex,
+//     gallery/sqlindex and gallery/pgindex are indexes of the search, gallery/markdown makes
+//     what publishers write safe to show. registry/site ties a gallery to a registry.
 //   - examples has programs to run: examples/quickstart is a whole server in one command,
 //     examples/embed the shortest host, examples/cedar one with policies in Cedar,
-//     examples/gallery a gallery that is full.
+//     examples/gallery a gallery that is full, examples/cluster many nodes over PostgreSQL and a
+//     bucket; examples/repair and examples/import are tools.
 //
 // # Compatibility
 //
@@ -44,8 +47,9 @@
 // abilities through further interfaces, never through methods.
 //
 // The metadata store carries the version of its schema. A newer program upgrades an older
-// schema when it opens the store, in one transaction; a program that is older than the schema
-// refuses to start and changes nothing, so that going back needs the backup taken before.
+// schema when it opens the store, in one transaction, while nodes of the version before go on
+// serving; a program that is older than the schema refuses to start and changes nothing, so
+// that going back needs the backup taken before.
 // Objects in the bucket have no version: they are bytes.
 //
 // The release of Go that go.mod names is needed, or a later one.

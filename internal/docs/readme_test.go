@@ -31,6 +31,21 @@ var _ = mount
 
 func main() {}
 `, ""},
+	"func nodes": {`package main
+
+import (
+	"context"
+
+	"github.com/esplanade-registry/esplanade/storage"
+	"github.com/esplanade-registry/esplanade/storage/gocloud/s3"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
+)
+
+var _ = nodes
+
+func main() {}
+`, ""},
 	"func control": {`package main
 
 import (
