@@ -18,6 +18,7 @@ require (
 	github.com/tidwall/btree v1.8.1
 	github.com/yuin/goldmark v1.8.7
 	gocloud.dev v0.47.0
+	golang.org/x/time v0.16.0
 	modernc.org/sqlite v1.60.0
 	oras.land/oras-go/v2 v2.6.2
 )

@@ -107,6 +107,7 @@ storage/meta/sqlmeta:   github.com/jackc/pgx/v5 modernc.org/sqlite
 registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
 registry/ecrpublic:     github.com/go-json-experiment/json
 registry/importer:      oras.land/oras-go/v2
+registry/repair:        golang.org/x/time
 registry/site:          github.com/hashicorp/golang-lru/v2
 registry/registrytest:  github.com/opencontainers/image-spec gocloud.dev
 examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev

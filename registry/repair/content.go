@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -172,11 +171,11 @@ func (r *run) readObject(ctx context.Context, s meta.Segment, w io.Writer) (f Fi
 	}
 	var size int64
 	for {
-		n, err := o.Read(r.buf[:r.pace.portion(len(r.buf))])
+		n, err := o.Read(r.buf)
 		w.Write(r.buf[:n]) //nolint:errcheck // a hash
 		size += int64(n)
 		r.sum.Bytes += int64(n)
-		if err := r.pace.wait(ctx, int64(n)); err != nil {
+		if err := r.pace.WaitN(ctx, n); err != nil {
 			return f, err
 		}
 		if err == io.EOF {
@@ -323,45 +322,4 @@ func (r *run) logo(ctx context.Context, c meta.Catalog) error {
 		}
 	}
 	return r.settle(ctx, p)
-}
-
-// pace bounds how fast bytes are read.
-type pace struct {
-	perSecond int64     // 0: no bound
-	free      time.Time // when what was read so far has taken its time
-}
-
-// slack is how far reading may be ahead, since timers are not exact.
-const slack = 10 * time.Millisecond
-
-// portion is how much of n bytes to read at once: no more than a second's worth.
-func (p *pace) portion(n int) int {
-	if p.perSecond > 0 && int64(n) > p.perSecond {
-		return int(p.perSecond)
-	}
-	return n
-}
-
-// wait takes the time that n bytes may take.
-func (p *pace) wait(ctx context.Context, n int64) error {
-	if p.perSecond <= 0 {
-		return ctx.Err()
-	}
-	now := time.Now()
-	if p.free.Before(now) {
-		p.free = now // what was not used is lost
-	}
-	p.free = p.free.Add(time.Duration(float64(n) / float64(p.perSecond) * float64(time.Second)))
-	ahead := p.free.Sub(now)
-	if ahead < slack {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(ahead)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -59,6 +59,8 @@ import (
 	"maps"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -145,7 +147,7 @@ type run struct {
 	opts   Options
 	phase  string
 	sum    Summary
-	pace   pace
+	pace   *rate.Limiter
 	buf    []byte
 
 	// the repository of the last row of the current snapshot; rows come in their order
@@ -188,8 +190,11 @@ func Run(ctx context.Context, store meta.Store, bucket storage.Bucket, after Che
 	if r.opts.Age < 0 || r.opts.BytesPerSecond < 0 {
 		return r.sum, fmt.Errorf("repair: Age %v or BytesPerSecond %d is negative", r.opts.Age, r.opts.BytesPerSecond)
 	}
-	r.pace.perSecond = r.opts.BytesPerSecond
-	r.buf = make([]byte, bufferSize)
+	r.buf, r.pace = make([]byte, bufferSize), rate.NewLimiter(rate.Inf, bufferSize)
+	if n := r.opts.BytesPerSecond; n > 0 { // no more at once than a second's worth
+		r.buf = r.buf[:min(n, bufferSize)]
+		r.pace = rate.NewLimiter(rate.Limit(n), len(r.buf))
+	}
 	r.sum.Complete = false
 	if r.sum.Found == nil {
 		r.sum.Found = map[Kind]int64{}
