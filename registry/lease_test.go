@@ -13,6 +13,8 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/event"
+	"github.com/esplanade-registry/esplanade/registry/registrytest"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 	"github.com/esplanade-registry/esplanade/storage/meta/memmeta"
@@ -252,4 +254,63 @@ func TestLeaseOfAStoreOfOneProcess(t *testing.T) {
 	if got != want {
 		t.Errorf("%v, want the error of the work", got)
 	}
+}
+
+// countingSink is a sink that notes what it is given.
+type countingSink struct {
+	mu    sync.Mutex
+	given map[string]int
+}
+
+func (c *countingSink) Deliver(_ context.Context, e event.Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.given[e.ID]++
+	return nil
+}
+
+// Of the nodes that have a sink, one delivers to it, and another goes on when it ends.
+func TestSinkOfSeveralNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, bucket, sink := memmeta.New(), gocloud.New(memblob.OpenBucket(nil)), &countingSink{given: map[string]int{}}
+		var nodes []*registrytest.Server
+		var stops []context.CancelFunc
+		var running sync.WaitGroup
+		for range 3 {
+			s := registrytest.New(t, func(c *registry.Config) {
+				c.Store, c.Bucket, c.Sinks = &sharedStore{Store: store}, bucket, map[string]event.Sink{"sink": sink}
+			})
+			ctx, stop := context.WithCancel(t.Context())
+			running.Go(func() {
+				if err := s.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			nodes, stops = append(nodes, s), append(stops, stop)
+			synctest.Wait()
+		}
+		want := 0
+		for round := range 3 {
+			for i, n := range nodes {
+				n.Push("test/hat", registrytest.Image{Layers: [][]byte{{byte(round), byte(i)}}}, "latest")
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			sink.mu.Lock()
+			if len(sink.given) <= want {
+				t.Errorf("round %d: %d events in all", round, len(sink.given))
+			}
+			want = len(sink.given)
+			for id, n := range sink.given {
+				if n != 1 {
+					t.Errorf("the event %s was delivered %d times", id, n)
+				}
+			}
+			sink.mu.Unlock()
+			stops[round]()
+			time.Sleep(time.Minute)
+		}
+		running.Wait()
+	})
 }

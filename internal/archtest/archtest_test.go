@@ -54,7 +54,7 @@ examples/cluster:          auth auth/basic auth/token policy policy/iam registry
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
-examples/import:           auth registry registry/importer storage/gocloud storage/meta storage/meta/sqlmeta
+examples/import:           auth registry registry/importer storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/gc registry/site storage/gocloud storage/meta/sqlmeta
 examples/repair:           registry/repair storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 internal/archtest:
