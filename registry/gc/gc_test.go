@@ -19,6 +19,7 @@ import (
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/gc"
 	"github.com/esplanade-registry/esplanade/registry/registrytest"
+	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
@@ -349,4 +350,48 @@ func TestRandom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowBucket takes a second to delete an object.
+type slowBucket struct{ storage.Bucket }
+
+func (b slowBucket) Delete(ctx context.Context, key string) error {
+	time.Sleep(time.Second)
+	return b.Bucket.Delete(ctx, key)
+}
+
+func TestProgressSaysWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := registrytest.New(t, func(c *registry.Config) { c.Bucket, c.Grace = slowBucket{c.Bucket}, time.Minute })
+		for i := range 40 {
+			raw := fmt.Append(nil, "nobody needs it ", i)
+			if err := s.Owner().PushBlob(t.Context(), "test/hat", manifest.SHA256.FromBytes(raw), bytes.NewReader(raw)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if n, err := s.CountGarbage(t.Context(), 1000); n != 40 || err != nil {
+			t.Errorf("%d things to look at, %v; want 40", n, err)
+		}
+		collector := gc.New(s.Registry, &gc.Options{Batch: 4})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- collector.Run(ctx) }()
+		time.Sleep(gc.DefaultInterval + 5500*time.Millisecond)
+		synctest.Wait()
+		got := collector.Progress()
+		if !got.Behind || got.Left == 0 || got.Left >= 40 || got.ETA <= 0 || got.ETA > time.Minute {
+			t.Errorf("on the way: %+v", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := collector.Progress(); got.Behind || got.Left != 0 || got.ETA != 0 || got.Objects != 40 {
+			t.Errorf("at the end: %+v", got)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
