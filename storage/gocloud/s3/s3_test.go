@@ -2,9 +2,12 @@ package s3_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -151,6 +154,59 @@ func TestOpenRefuses(t *testing.T) {
 	for _, u := range []string{"", "file:///tmp", "s3://bucket?region=eu-west-1&colour=blue", "s3://", "s3://a b"} {
 		if _, err := s3.Open(t.Context(), u, nil); err == nil {
 			t.Errorf("%q was opened", u)
+		}
+	}
+}
+
+// counting counts what is read of it.
+type counting struct {
+	io.Reader
+	n atomic.Int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// A write that finds no buffer does not read on, until another has sent its part; one that needs
+// none is not held up.
+func TestWritesShareBuffers(t *testing.T) {
+	t.Parallel()
+	b := open(t, s3test.Start(t).Bucket(t), &s3.Options{Buffers: s3.PartSize})
+	holds, goesOn := make(chan struct{}), make(chan struct{})
+	stuck := io.MultiReader(bytes.NewReader(pattern(1<<20)), readFunc(func([]byte) (int, error) {
+		close(holds)
+		<-goesOn
+		return 0, io.EOF
+	}))
+	done := make(chan error, 2)
+	go func() { done <- b.Put(t.Context(), storage.NewKey(), stuck) }()
+	<-holds
+	const head = 128 << 10
+	waits := &counting{Reader: bytes.NewReader(pattern(3 * s3.PartSize))}
+	go func() { done <- b.Put(t.Context(), storage.NewKey(), waits) }()
+	for waits.n.Load() < head {
+		runtime.Gosched()
+	}
+	for i := range 20 { // each asks the server, which gives the other time
+		if err := b.Put(t.Context(), storage.NewKey(), bytes.NewReader(pattern(1000*i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := waits.n.Load(); n != head {
+		t.Errorf("%d bytes were read without a buffer, want %d", n, head)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Put(ctx, storage.NewKey(), bytes.NewReader(pattern(1<<20))); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits under a context that has ended: %v", err)
+	}
+	close(goesOn)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	}
 }
