@@ -66,7 +66,7 @@ func (a *Actor) Blob(ctx context.Context, name string, d manifest.Digest) (in *s
 			return err
 		}
 		op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
-		in, err = a.r.blobs.Open(ctx, stored(b))
+		in, err = a.r.openBlob(ctx, op, b, 0)
 		return err
 	})
 	return in, err

@@ -68,9 +68,9 @@ func (r *Registry) Collect(ctx context.Context, limit int) (c Collected, more bo
 			}
 		}
 	}
-	for batch := range slices.Chunk(rows, collectBatch) {
-		errs = append(errs, r.collectRows(ctx, batch, now, &c))
-	}
+	got, err := r.collectBatches(ctx, rows, now)
+	c.Add(got)
+	errs = append(errs, err)
 	for batch := range slices.Chunk(objects, 8*collectBatch) {
 		errs = append(errs, r.collectObjects(ctx, batch, &c))
 	}
@@ -95,8 +95,33 @@ func (r *Registry) CountGarbage(ctx context.Context, limit int) (n int, err erro
 
 const (
 	collectBatch = 25 // links or blobs of one transaction
+	maxBatches   = 4  // transactions at once
 	maxDeletes   = 16 // objects that are deleted at once
 )
+
+// collectBatches looks at links and blobs.
+func (r *Registry) collectBatches(ctx context.Context, rows []meta.Review, now time.Time) (c Collected, err error) {
+	var (
+		mu      sync.Mutex
+		wg      sync.WaitGroup
+		errs    []error
+		running = make(chan struct{}, maxBatches)
+	)
+	for batch := range slices.Chunk(rows, collectBatch) {
+		running <- struct{}{}
+		wg.Go(func() {
+			var got Collected
+			err := r.collectRows(ctx, batch, now, &got)
+			<-running
+			mu.Lock()
+			defer mu.Unlock()
+			c.Add(got)
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return c, errors.Join(errs...)
+}
 
 // collectRows looks at links and blobs in one transaction, or, if that fails, each in one of its own.
 func (r *Registry) collectRows(ctx context.Context, batch []meta.Review, now time.Time, c *Collected) error {

@@ -49,14 +49,11 @@ func (c *call) getBlob() error {
 		if err != nil {
 			return err
 		}
-		in, err := c.r.blobs.Open(ctx, stored(b))
+		in, err := c.r.openBlob(ctx, &c.op, b, first)
 		if err != nil {
 			return err
 		}
 		defer in.Close()
-		if err := in.Ready(first); err != nil {
-			return err
-		}
 		c.blobHeader(d)
 		if raw := in.Bytes(); raw != nil && plain(req) {
 			c.Header()["Content-Length"] = []string{strconv.Itoa(len(raw))}

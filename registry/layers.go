@@ -26,11 +26,11 @@ func (a *Actor) HasLayers(ctx context.Context, name string, digests ...manifest.
 	err = a.do(ctx, Op{Action: policy.BatchCheckLayerAvailability, Name: name, asks: true}, func(ctx context.Context, op *Op) error {
 		for _, d := range digests {
 			b, err := a.r.blob(ctx, op, d)
-			if errors.Is(err, ErrBlobUnknown) {
-				continue
-			}
 			if err == nil {
 				err = a.r.renew(ctx, op, d)
+			}
+			if errors.Is(err, ErrBlobUnknown) {
+				continue
 			}
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -128,14 +129,26 @@ func (r *Registry) platform(ctx context.Context, op *Op, m *manifest.Manifest) (
 	raw := m.Config.Data
 	if raw == nil {
 		// a cache may answer: whether the blob is still there is decided with the rest
-		b, err := r.blob(ctx, &Op{Name: op.Name, Repository: op.Repository}, m.Config.Digest)
+		reads := &Op{Name: op.Name, Repository: op.Repository}
+		b, err := r.blob(ctx, reads, m.Config.Digest)
 		if errors.Is(err, ErrBlobUnknown) || err == nil && b.Size > manifest.MaxConfig {
 			return "", nil
 		}
 		if err != nil {
 			return "", err
 		}
-		if raw, err = r.blobs.ReadAll(ctx, stored(b)); err != nil {
+		in, err := r.openBlob(ctx, reads, b, 0)
+		if errors.Is(err, ErrBlobUnknown) {
+			return "", nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("configuration of a manifest: %w", err)
+		}
+		defer in.Close()
+		if raw = in.Bytes(); raw != nil {
+			return manifest.PlatformString(manifest.ConfigPlatform(raw)), nil
+		}
+		if raw, err = io.ReadAll(in); err != nil {
 			return "", fmt.Errorf("configuration of a manifest: %w", err)
 		}
 	}

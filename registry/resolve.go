@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -162,6 +163,39 @@ func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Bl
 	}
 	fill.Add(key, b)
 	return b, nil
+}
+
+// openBlob opens a blob of the operation's repository, ready to be read from an offset. Where an object
+// is missing, what was known of the blob may be older than its collection, or than a push
+// after that: the store decides.
+func (r *Registry) openBlob(ctx context.Context, op *Op, b meta.Blob, first int64) (*storage.Reader, error) {
+	for {
+		in, err := r.openAt(ctx, b, first)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return in, err
+		}
+		now, asked := r.store.Linked(ctx, op.Repository.ID, b.Digest)
+		switch {
+		case errors.Is(asked, fs.ErrNotExist):
+			return nil, blobUnknown(op, b.Digest)
+		case asked != nil:
+			return nil, asked
+		case slices.Equal(now.Segments, b.Segments):
+			return nil, err // it is lost
+		}
+		b = now
+	}
+}
+
+func (r *Registry) openAt(ctx context.Context, b meta.Blob, first int64) (*storage.Reader, error) {
+	in, err := r.blobs.Open(ctx, stored(b))
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Ready(first); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
 }
 
 func blobUnknown(op *Op, d manifest.Digest) error {

@@ -527,19 +527,25 @@ func (r *Registry) renewFor(ctx context.Context, op *Op, d manifest.Digest) erro
 func (r *Registry) renew(ctx context.Context, op *Op, d manifest.Digest) error {
 	key := meta.ReviewKey{Kind: meta.ReviewLink, Subject: string(d), Repository: op.Repository.ID}
 	soon := time.Now().Add(r.cfg.Grace / 2)
-	var row meta.Review
-	err := r.store.View(ctx, func(tx meta.Tx) (err error) {
-		row, err = tx.Reviews().Get(key)
+	link := meta.LinkKey{Repository: op.Repository.ID, Digest: d}
+	due := false
+	err := r.store.View(ctx, func(tx meta.Tx) error {
+		row, err := tx.Reviews().Get(key)
+		due = err == nil && !row.Due.After(soon)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// not queued: a manifest needs it, or it was collected after it was found
+		if _, err = tx.Links().Get(link); errors.Is(err, fs.ErrNotExist) {
+			return blobUnknown(op, d)
+		}
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) || err == nil && row.Due.After(soon) {
-		return nil
-	}
-	if err != nil {
+	if err != nil || !due {
 		return err
 	}
 	return r.store.Update(ctx, func(tx meta.Tx) error {
-		if _, err := tx.Links().Get(meta.LinkKey{Repository: op.Repository.ID, Digest: d}); errors.Is(err, fs.ErrNotExist) {
+		if _, err := tx.Links().Get(link); errors.Is(err, fs.ErrNotExist) {
 			return blobUnknown(op, d) // deleted since it was found
 		} else if err != nil {
 			return err
