@@ -190,15 +190,15 @@ func uploadRange(u meta.Upload) string { return fmt.Sprintf("0-%d", max(0, u.Off
 // claim records the key of the object that the attempt will write, before its first byte,
 // so that no object exists that no row names. The key that the POST recorded is good for one
 // attempt on the node that answered it; every other attempt claims a key of its own, and
-// takes the upload from an attempt that is still running.
+// takes the upload from an attempt that is still running. (A database that crashes may lose a
+// relaxed commit, and with it the name of an object: package repair finds that.)
 func (r *Registry) claim(ctx context.Context, op *Op, u meta.Upload) (meta.Upload, error) {
 	if first, ok := r.firstKeys.Peek(u.ID); ok && r.firstKeys.Remove(u.ID) && first == u.Key && u.Offset == 0 {
 		return u, nil
 	}
-	key := storage.NewKey()
-	offset := u.Offset
+	key, id, offset := storage.NewKey(), u.ID, u.Offset // the function may run again, after a read that failed
 	err := r.store.Update(ctx, func(tx meta.Tx) (err error) {
-		if u, err = ownUpload(tx, op, u.ID); err != nil {
+		if u, err = ownUpload(tx, op, id); err != nil {
 			return err
 		}
 		if u.Offset != offset {

@@ -104,8 +104,16 @@ func connectPostgres(dsn string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c, map[string]driver.Stmt{}, postgresDialect}, nil
+	p := &conn{c, map[string]driver.Stmt{}, postgresDialect}
+	if err := p.script("connect", "SET idle_in_transaction_session_timeout = '"+idleTimeout+"'"); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
 }
+
+// idleTimeout is after which PostgreSQL breaks off the transaction of a process that says nothing
+// more. One that is stopped, or cut off from the network, would hold its locks for ever.
+const idleTimeout = "10s"
 
 // numbered writes parameters as PostgreSQL has them: $1 for ?1, and for the first ?.
 func numbered(query string) string {
