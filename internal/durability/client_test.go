@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
-// client is an account's, on one connection.
+// client is an account's, on one connection to each server that it talks to. It makes one
+// request at a time.
 type client struct {
-	base    string
+	pick    func() string // host:port for the next request
+	host    string        // of the last
 	account account
 	http    *http.Client
 	before  func() // called before each request
@@ -26,7 +28,7 @@ func newClient(host string, before func()) *client {
 		before = func() {}
 	}
 	return &client{
-		base: "http://" + host, account: owner, before: before,
+		pick: func() string { return host }, account: owner, before: before,
 		http: &http.Client{Timeout: requestTime, Transport: &http.Transport{DisableCompression: true, MaxConnsPerHost: 1}},
 	}
 }
@@ -48,18 +50,22 @@ func (a *answer) want(statuses ...int) error {
 			return nil
 		}
 	}
-	return &statusError{fmt.Sprintf("%s: %d %.300s; want %d", a.what, a.status, a.body, statuses)}
+	return &statusError{fmt.Sprintf("%s: %d %.300s; want %d", a.what, a.status, a.body, statuses), a.status}
 }
 
 // statusError is an answer that should have been another, which no kill excuses.
-type statusError struct{ text string }
+type statusError struct {
+	text   string
+	status int
+}
 
 func (e *statusError) Error() string { return e.text }
 
 // send makes a request. An error means that no whole answer came.
 func (c *client) send(ctx context.Context, method, path string, body io.Reader, header ...string) (*answer, error) {
 	c.before()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	c.host = c.pick()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.host+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +78,7 @@ func (c *client) send(ctx context.Context, method, path string, body io.Reader, 
 		return nil, err
 	}
 	defer res.Body.Close()
-	a := &answer{what: method + " " + path, status: res.StatusCode, header: res.Header}
+	a := &answer{what: method + " " + c.host + path, status: res.StatusCode, header: res.Header}
 	if a.body, err = io.ReadAll(res.Body); err != nil {
 		return nil, err
 	}

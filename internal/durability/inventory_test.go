@@ -10,18 +10,21 @@ import (
 	_ "gocloud.dev/blob/fileblob"
 	_ "modernc.org/sqlite"
 
+	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 	"github.com/esplanade-registry/esplanade/storage/meta/sqlmeta"
 )
 
-// inventory is what a server's folder holds, read while no server runs.
+// inventory is what a database and a bucket hold, read while no server runs.
 type inventory struct {
 	blobs   map[string][]meta.Segment // by digest
 	uploads []meta.Upload
+	reviews int
 	named   map[string]bool // keys of objects that rows name
 	dropped map[string]bool // those that wait to be deleted
 	objects map[string]int64
+	broken  []error // rows that lead to no other
 }
 
 // takeInventory reads a folder. It changes nothing but the database's log.
@@ -40,17 +43,21 @@ func takeInventory(ctx context.Context, dir string) (inv *inventory, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, bucket.Close()) }()
-	inv = &inventory{blobs: map[string][]meta.Segment{}, named: map[string]bool{}, dropped: map[string]bool{}, objects: map[string]int64{}}
+	return readInventory(ctx, store, bucket)
+}
+
+func readInventory(ctx context.Context, store meta.Store, bucket storage.Bucket) (*inventory, error) {
+	inv := &inventory{blobs: map[string][]meta.Segment{}, named: map[string]bool{}, dropped: map[string]bool{}, objects: map[string]int64{}}
 	for o, err := range bucket.List(ctx, "", "") {
 		if err != nil {
 			return nil, err
 		}
 		inv.objects[o.Key] = o.Size
 	}
-	return inv, store.View(ctx, inv.read)
+	return inv, store.View(ctx, func(tx meta.Tx) error { return errors.Join(inv.readBlobs(tx), inv.readImages(tx)) })
 }
 
-func (inv *inventory) read(tx meta.Tx) error {
+func (inv *inventory) readBlobs(tx meta.Tx) error {
 	for b, err := range tx.Blobs().Scan(meta.Range[meta.BlobKey]{}) {
 		if err != nil {
 			return err
@@ -70,18 +77,61 @@ func (inv *inventory) read(tx meta.Tx) error {
 		}
 		inv.named[u.Key] = true
 	}
-	for r, err := range tx.Reviews().Scan(meta.Range[meta.ReviewKey]{Prefix: meta.ReviewKey{Kind: meta.ReviewObject}}) {
+	for r, err := range tx.Reviews().Scan(meta.Range[meta.ReviewKey]{}) {
 		if err != nil {
 			return err
 		}
-		inv.named[r.Subject], inv.dropped[r.Subject] = true, true
+		inv.reviews++
+		if r.Kind == meta.ReviewObject {
+			inv.named[r.Subject], inv.dropped[r.Subject] = true, true
+		}
 	}
 	return nil
 }
 
-// check holds what must be true of every folder: no object is without a row that names it,
-// no blob or upload without its objects, and none of those waits to be deleted.
+// readImages follows tags to manifests, manifests to the repositories' links, and links to
+// blobs. No image was made whose parts were deleted one by one.
+func (inv *inventory) readImages(tx meta.Tx) error {
+	want := func(what string, found bool) {
+		if !found {
+			inv.broken = append(inv.broken, errors.New(what))
+		}
+	}
+	links, manifests := map[meta.LinkKey]bool{}, map[meta.ManifestKey]bool{}
+	for l, err := range tx.Links().Scan(meta.Range[meta.LinkKey]{}) {
+		if err != nil {
+			return err
+		}
+		links[meta.LinkKey{Repository: l.Repository, Digest: l.Digest}] = true
+		_, found := inv.blobs[string(l.Digest)]
+		want(fmt.Sprintf("a link leads to the blob %s, which is not there", l.Digest), found)
+	}
+	for m, err := range tx.Manifests().Scan(meta.Range[meta.ManifestKey]{}) {
+		if err != nil {
+			return err
+		}
+		manifests[meta.ManifestKey{Repository: m.Repository, Digest: m.Digest}] = true
+	}
+	for e, err := range tx.Edges().Scan(meta.Range[meta.EdgeKey]{}) {
+		if err != nil {
+			return err
+		}
+		want(fmt.Sprintf("an edge is of the manifest %s, which is not there", e.Parent), manifests[meta.ManifestKey{Repository: e.Repository, Digest: e.Parent}])
+		want(fmt.Sprintf("the manifest %s needs %s, which is not there", e.Parent, e.Child), links[meta.LinkKey{Repository: e.Repository, Digest: e.Child}])
+	}
+	for g, err := range tx.Tags().Scan(meta.Range[meta.TagKey]{}) {
+		if err != nil {
+			return err
+		}
+		want(fmt.Sprintf("the tag %s leads to %s, which is not there", g.Name, g.Digest), manifests[meta.ManifestKey{Repository: g.Repository, Digest: g.Digest}])
+	}
+	return nil
+}
+
+// check holds what must be true always: no object is without a row that names it, no blob or
+// upload without its objects, none of those waits to be deleted, and no row leads nowhere.
 func (inv *inventory) check() (problems []error) {
+	problems = append(problems, inv.broken...)
 	for key := range inv.objects {
 		if !inv.named[key] {
 			problems = append(problems, fmt.Errorf("no row names the object %s", key))
@@ -104,6 +154,17 @@ func (inv *inventory) check() (problems []error) {
 		segments("upload "+string(u.ID), u.Segments)
 	}
 	return problems
+}
+
+// forgive lets objects be that no row names, and returns how many there are.
+func (inv *inventory) forgive() (n int) {
+	for key := range inv.objects {
+		if !inv.named[key] {
+			inv.named[key] = true
+			n++
+		}
+	}
+	return n
 }
 
 // intact asks SQLite whether the database is.

@@ -33,7 +33,7 @@ func straceFor(t *testing.T, file string) []string {
 	}
 	// By -I 2 it passes on the signal that it gets when the test is killed.
 	args := []string{program, "-f", "-y", "-I", "2", "-e", traced, "-s", "400", "-o", file}
-	if out, err := exec.Command(args[0], append(args[1:], build(t), "-h")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(args[0], append(args[1:], quickstart(t), "-h")...).CombinedOutput(); err != nil {
 		last := strings.TrimSpace(string(out))
 		t.Skipf("strace may not trace here: %v: %s", err, last[strings.LastIndexByte(last, '\n')+1:])
 	}

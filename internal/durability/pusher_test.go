@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -22,8 +23,15 @@ type pusher struct {
 	blobs   []*heldBlob
 	byBlob  map[string]*heldBlob
 	uploads []*upload
-	last    change // by the request that may be without an answer
+	policy  fact[string] // a word in it, or "" for none
+	last    change       // by the request that may be without an answer
 	acks    int
+
+	// large says to push now and then what is stored in several parts.
+	large bool
+	// lossy says that what was said of an upload may have been lost, but for its end.
+	lossy bool
+	lost  int // chunks
 }
 
 // heldImage is an image that was pushed, or nearly so.
@@ -105,7 +113,7 @@ func (m *market) pick(r *rand.Rand) (stall, bool) {
 
 // step does one thing that pushers do. Of its errors only a [statusError] is a fault.
 func (p *pusher) step(ctx context.Context) error {
-	switch n := p.rng.IntN(20); {
+	switch n := p.rng.IntN(21); {
 	case n < 10:
 		return p.pushImage(ctx)
 	case n < 12:
@@ -116,13 +124,21 @@ func (p *pusher) step(ctx context.Context) error {
 		return p.deleteImage(ctx)
 	case n < 18:
 		return p.leaveUpload(ctx)
-	default:
+	case n < 20:
 		return p.deleteBlob(ctx)
+	default:
+		return p.changePolicy(ctx)
 	}
 }
 
+// largeSize is what no object has that is sent to S3 in one request.
+const largeSize = 8<<20 + 128<<10
+
 // size draws one: mostly small, now and then large, and often under 512 bytes.
 func (p *pusher) size() int {
+	if p.large && p.rng.IntN(30) == 0 {
+		return largeSize + 1 + p.rng.IntN(1<<20)
+	}
 	switch p.rng.IntN(8) {
 	case 0:
 		return 1 + p.rng.IntN(400<<10)
@@ -262,7 +278,7 @@ func (p *pusher) mount(ctx context.Context, s stall) error {
 	p.last = change{&h.there}
 	mounted, err := p.c.mount(ctx, p.repo, s.blob.digest, s.repo)
 	if err == nil && !mounted {
-		err = &statusError{fmt.Sprintf("%s was acknowledged in %s and cannot be mounted", s.blob.digest, s.repo)}
+		err = &statusError{text: fmt.Sprintf("%s was acknowledged in %s and cannot be mounted", s.blob.digest, s.repo)}
 	}
 	if err == nil {
 		h.there.answer(true)
@@ -386,6 +402,43 @@ func (p *pusher) deleteBlob(ctx context.Context) error {
 	h.there.answer(false)
 	p.acks++
 	return nil
+}
+
+// changePolicy sets the policy of the repository, or deletes it.
+func (p *pusher) changePolicy(ctx context.Context) error {
+	if p.acks == 0 {
+		return nil // there may be no repository
+	}
+	word := ""
+	if p.policy.is == "" || p.rng.IntN(3) > 0 {
+		word = fmt.Sprintf("word%d", p.rng.Uint64())
+	}
+	p.policy.ask(word)
+	p.last = change{&p.policy}
+	if err := p.c.setPolicy(ctx, p.repo, word); err != nil {
+		return err
+	}
+	p.policy.answer(word)
+	p.acks++
+	return nil
+}
+
+// forget forgets the blobs that no image needs: they may be collected from now on.
+func (p *pusher) forget() {
+	needed := map[string]bool{}
+	for _, h := range p.images {
+		if h.there.is {
+			for _, b := range h.image.blobs() {
+				needed[b.digest] = true
+			}
+		}
+	}
+	p.blobs = slices.DeleteFunc(p.blobs, func(h *heldBlob) bool {
+		if !needed[h.digest] {
+			delete(p.byBlob, h.digest)
+		}
+		return !needed[h.digest]
+	})
 }
 
 // isThere asks whether something is on the server, and has the bytes that it should.

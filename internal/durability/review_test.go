@@ -21,7 +21,11 @@ func (p *pusher) review(ctx context.Context, everything bool) error {
 	for _, u := range p.uploads {
 		end, err := p.endOf(ctx, u)
 		found("upload "+u.location, err)
-		if err == nil {
+		if err == nil && p.lossy && end < u.end.is {
+			u.end.answer(end)
+			u.end.outcome, p.last = unknown, nil
+			p.lost++
+		} else if err == nil {
 			found("upload "+u.location, u.end.find(end))
 		}
 	}
@@ -49,6 +53,11 @@ func (p *pusher) review(ctx context.Context, everything bool) error {
 		h.checked = true
 	}
 	found("tags", p.reviewTags(ctx))
+	word, err := p.c.getPolicy(ctx, p.repo)
+	found("policy", err)
+	if err == nil {
+		found("policy", p.policy.find(word))
+	}
 	found("the last request", p.last.check())
 	p.last = nil
 	left := p.uploads

@@ -32,26 +32,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// quickstart builds the program, once.
-var quickstart = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(bin, "quickstart")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	out, err := exec.Command("go", "build", "-o", program, "github.com/esplanade-registry/esplanade/examples/quickstart").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return program, nil
-})
+// quickstart is the program that keeps everything in a folder.
+var quickstart = example("quickstart")
 
-func build(t *testing.T) string {
-	t.Helper()
-	program, err := quickstart()
-	if err != nil {
-		t.Fatal(err)
+// example returns what builds an example, once.
+func example(name string) func(t *testing.T) string {
+	once := sync.OnceValues(func() (string, error) {
+		program := filepath.Join(bin, name)
+		if runtime.GOOS == "windows" {
+			program += ".exe"
+		}
+		out, err := exec.Command("go", "build", "-o", program, "github.com/esplanade-registry/esplanade/examples/"+name).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return program, nil
+	})
+	return func(t *testing.T) string {
+		t.Helper()
+		program, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return program
 	}
-	return program
 }
 
 // account is credentials.json.
@@ -67,7 +71,12 @@ var owner = account{"111122223333", "hatters", "AKIAHATTERSHATTERS22", "a-hat-fo
 // newFolder makes the folder of a server that knows the owner.
 func newFolder(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "data")
+	return folderIn(t, t.TempDir())
+}
+
+func folderIn(t *testing.T, parent string) string {
+	t.Helper()
+	dir := filepath.Join(parent, "data")
 	raw, err := json.Marshal(owner)
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +96,15 @@ func readAccount(dir string) (a account, err error) {
 	return a, json.Unmarshal(raw, &a)
 }
 
-// server is a running quickstart.
+// server is a running server.
 type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	host string // host:port
 	out  *output
 	done chan struct{}
+	// disturbed says that what it needs has failed it, which its log may say.
+	disturbed bool
 }
 
 // startTime is how long a server may take to start, and to stop.
@@ -102,7 +113,12 @@ const startTime = time.Minute
 // start runs quickstart over a folder; before are a program that runs it and its arguments.
 func start(t *testing.T, dir string, before ...string) *server {
 	t.Helper()
-	args := append(before, build(t), "-addr", "127.0.0.1:0", "-data", dir)
+	return launch(t, append(before, quickstart(t), "-addr", "127.0.0.1:0", "-data", dir)...)
+}
+
+// launch starts a server, which ends with the test.
+func launch(t *testing.T, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, cmd: exec.Command(args[0], args[1:]...), out: newOutput(), done: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr, s.cmd.SysProcAttr = s.out, s.out, attributes()
 	if err := s.cmd.Start(); err != nil {
@@ -112,6 +128,7 @@ func start(t *testing.T, dir string, before ...string) *server {
 		defer close(s.done)
 		s.cmd.Wait() //nolint:errcheck // ProcessState has it
 	}()
+	t.Cleanup(s.end)
 	select {
 	case s.host = <-s.out.greeted:
 		return s
@@ -122,6 +139,20 @@ func start(t *testing.T, dir string, before ...string) *server {
 		t.Fatalf("%s has not started within %v:\n%s", args[0], startTime, s.out.text())
 	}
 	return nil
+}
+
+// end ends the server with its test, and shows what it said if that has failed.
+func (s *server) end() {
+	select {
+	case <-s.done:
+		return
+	default:
+	}
+	s.kill()
+	if s.t.Failed() {
+		text := s.out.text()
+		s.t.Logf("the end of the log of %s:\n%s", s.host, text[max(0, len(text)-4000):])
+	}
 }
 
 // kill ends the server as kill -9 does.
@@ -153,18 +184,18 @@ func (s *server) stop(p *os.Process) {
 	s.quiet()
 }
 
-// quiet wants the server's log to have no error.
+// quiet wants the server's log to have no error, but for what was done to it.
 func (s *server) quiet() {
 	s.t.Helper()
 	for line := range strings.Lines(s.out.text()) {
-		if strings.Contains(line, "level=ERROR") || strings.Contains(line, "panic") {
+		if strings.Contains(line, "level=ERROR") && !s.disturbed || strings.Contains(line, "panic") {
 			s.t.Errorf("the server says: %s", line)
 		}
 	}
 }
 
 // greeting is how the server says where it is.
-var greeting = regexp.MustCompile(`The registry is at http://([^\s,]+),`)
+var greeting = regexp.MustCompile(`(?:The registry|A node) is at http://([^\s,]+:\d+)[,.]`)
 
 // output is what a server prints.
 type output struct {
