@@ -318,8 +318,8 @@ func (c *cluster) collector() (l lease) {
 	return l
 }
 
-// unfinished counts the multi-part uploads that have no end yet.
-func (c *cluster) unfinished() int {
+// unfinished is the multi-part uploads that have no end yet, by their ids.
+func (c *cluster) unfinished() map[string]bool {
 	c.t.Helper()
 	client := awss3.New(awss3.Options{
 		Region: s3test.Region, BaseEndpoint: aws.String("http://" + c.s3.Addr()), UsePathStyle: true,
@@ -327,13 +327,15 @@ func (c *cluster) unfinished() int {
 			return aws.Credentials{AccessKeyID: s3test.AccessKeyID, SecretAccessKey: s3test.SecretAccessKey}, nil
 		}),
 	})
-	n := 0
+	ids := map[string]bool{}
 	for pages := awss3.NewListMultipartUploadsPaginator(client, &awss3.ListMultipartUploadsInput{Bucket: aws.String("test1")}); pages.HasMorePages(); {
 		page, err := pages.NextPage(c.t.Context())
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		n += len(page.Uploads)
+		for _, u := range page.Uploads {
+			ids[aws.ToString(u.UploadId)] = true
+		}
 	}
-	return n
+	return ids
 }

@@ -264,7 +264,7 @@ func TestStoppedWriter(t *testing.T) {
 			chunk := startTrickle(ctx, stopped, location, raw[begun:half])
 			soon(t, "the chunk is being written", func() bool {
 				if size > largeSize {
-					return c.unfinished() > 0
+					return len(c.unfinished()) > 0
 				}
 				return c.writes(location)
 			})
@@ -299,7 +299,7 @@ func TestStoppedWriter(t *testing.T) {
 				wantBytes(t, n, "/v2/"+repo+"/blobs/"+content.digest, raw)
 				n.close()
 			}
-			if n := c.unfinished(); n > 0 {
+			if n := len(c.unfinished()); n > 0 {
 				t.Errorf("%d multi-part uploads are unfinished after their client was answered", n)
 			}
 		}
