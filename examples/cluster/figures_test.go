@@ -37,9 +37,9 @@ import (
 //	go test ./examples/cluster -run Figures -v -count=1 -timeout 1h -args \
 //	    -layer 6442450944 -pushes 200 -push-size 67108864 -live 1000000 -garbage 1000 -pulls 20000
 var (
-	layerSize = flag.Int64("layer", 40<<20, "bytes of the large layer of TestFiguresOfLayers")
-	pushes    = flag.Int("pushes", 20, "how many push at once in TestFiguresOfPushes")
-	pushSize  = flag.Int64("push-size", 20<<20, "bytes that each pushes")
+	layerSize = flag.Int64("layer", 20<<20, "bytes of the large layer of TestFiguresOfLayers")
+	pushes    = flag.Int("pushes", 10, "how many push at once in TestFiguresOfPushes")
+	pushSize  = flag.Int64("push-size", 10<<20, "bytes that each pushes")
 	live      = flag.Int("live", 20_000, "blobs that stay in TestFiguresOfCollection")
 	garbage   = flag.Int("garbage", 100, "blobs that go")
 	pulls     = flag.Int("pulls", 500, "pulls of TestFiguresOfPulls, of each kind")
