@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,7 +126,8 @@ func TestUpgradeWhileOldNodesServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	old.PlainHTTP = true
-	old.Client = &remoteauth.Client{Credential: remoteauth.StaticCredential(host, remoteauth.Credential{Username: "user", Password: "password"})}
+	// connections of its own: those of the default client are closed by each httptest server that ends
+	old.Client = &remoteauth.Client{Client: &http.Client{Transport: &http.Transport{}}, Credential: remoteauth.StaticCredential(host, remoteauth.Credential{Username: "user", Password: "password"})}
 
 	// The old node is pushed to all the while.
 	type pushed struct {

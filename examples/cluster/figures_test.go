@@ -150,7 +150,7 @@ func (p *process) ask(method, url string, body io.Reader, size int64, want int) 
 	}
 	req.ContentLength = size
 	req.SetBasicAuth(p.user, p.pass)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -419,7 +419,7 @@ func (p *process) image(repo, tag string) error {
 	}
 	req.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 	req.SetBasicAuth(p.user, p.pass)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -75,6 +76,10 @@ func TestAddressesOfNodes(t *testing.T) {
 		}
 	}
 }
+
+// client has connections of its own: those of the default one are closed by each httptest server
+// that ends.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}
 
 // bin is where the program is built, for as long as the tests run.
 var bin string
@@ -161,7 +166,7 @@ func TestThreeNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		repo.PlainHTTP = true
-		repo.Client = &auth.Client{Credential: auth.StaticCredential(host, auth.Credential{Username: user, Password: password})}
+		repo.Client = &auth.Client{Client: client, Credential: auth.StaticCredential(host, auth.Credential{Username: user, Password: password})}
 		return repo
 	}
 	ctx := t.Context()

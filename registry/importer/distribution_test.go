@@ -83,6 +83,10 @@ func (u unreadable) ReadDir(name string) ([]os.DirEntry, error) {
 	return u.MapFS.ReadDir(name)
 }
 
+// client has connections of its own: those of the default one are closed by each httptest server
+// that ends.
+var client = &http.Client{Transport: &http.Transport{}}
+
 // TestRealDistribution fills a registry of distribution, and imports it twice: over HTTP, and
 // then from its folder.
 func TestRealDistribution(t *testing.T) {
@@ -104,7 +108,7 @@ func TestRealDistribution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo.PlainHTTP, repo.SkipReferrersGC = true, true
+	repo.PlainHTTP, repo.SkipReferrersGC, repo.Client = true, true, client
 	for _, b := range f.blobs {
 		if b.repo == hat {
 			d := manifest.Descriptor{Digest: manifest.SHA256.FromBytes(b.raw), Size: int64(len(b.raw))}
@@ -255,7 +259,7 @@ func push(t *testing.T, base string, f *fixture) {
 
 func do(t *testing.T, req *http.Request, want int) *http.Response {
 	t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
