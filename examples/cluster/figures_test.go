@@ -69,7 +69,10 @@ func startProcess(t *testing.T, dsn, bucketURL string, args ...string) *process 
 	t.Cleanup(func() {
 		p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
 		if err := p.cmd.Wait(); err != nil {
-			t.Errorf("%v: %s", err, log.String())
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the node's log:\n%s", log.String())
 		}
 	})
 	for lines := bufio.NewScanner(out); p.host == "" && lines.Scan(); {
