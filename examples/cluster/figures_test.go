@@ -34,7 +34,7 @@ import (
 
 // The sizes of what is measured. Those of the figures in the README are
 //
-//	go test ./examples/cluster -run Figures -v -count=1 -timeout 1h -args \
+//	GOMEMLIMIT=330MiB go test ./examples/cluster -run Figures -v -count=1 -timeout 1h -args \
 //	    -layer 6442450944 -pushes 200 -push-size 67108864 -live 1000000 -garbage 1000 -pulls 20000
 var (
 	layerSize = flag.Int64("layer", 20<<20, "bytes of the large layer of TestFiguresOfLayers")
