@@ -24,7 +24,7 @@ type Cache[K comparable, V any] struct {
 	cost       func(K, V) int64
 	max        int64
 	used       int64
-	generation uint64 // counts invalidations
+	generation uint64 // counts invalidations, from 1
 	suspended  bool
 }
 
@@ -44,7 +44,7 @@ func NewCache[K comparable, V any](max int64, cost func(K, V) int64) *Cache[K, V
 	if max <= 0 {
 		return nil
 	}
-	c := &Cache[K, V]{cost: cost, max: max}
+	c := &Cache[K, V]{cost: cost, max: max, generation: 1}
 	c.lru, _ = simplelru.NewLRU(math.MaxInt, func(_ K, s sized[V]) { c.used -= s.bytes }) // fails for a size of 0 alone
 	return c
 }
@@ -123,6 +123,10 @@ type Fill[K comparable, V any] struct {
 	cache      *Cache[K, V]
 	generation uint64
 }
+
+// Generation counts the invalidations of the cache before [Cache.Begin]: what was read in the same
+// one is as new. It is 0 for a nil cache.
+func (f Fill[K, V]) Generation() uint64 { return f.generation }
 
 // Begin is called before the store is read.
 func (c *Cache[K, V]) Begin() Fill[K, V] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -34,9 +35,11 @@ func (r *Registry) AsIdentity(id auth.Identity, c Client) *Actor { return &Actor
 
 // do runs an operation as HTTP's would.
 func (a *Actor) do(ctx context.Context, op Op, act func(ctx context.Context, op *Op) error) error {
-	op.Identity, op.local = a.identity, true
+	op.Began, op.Identity, op.local = time.Now(), a.identity, true
 	op.Remote, op.UserAgent, op.Secure = a.client.Remote, a.client.UserAgent, !a.client.Insecure
-	return a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
+	err := a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
+	a.r.observe(ctx, &op, err)
+	return err
 }
 
 // Manifest pulls the manifest that a tag or digest names.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -29,6 +30,9 @@ type call struct {
 // WriteHeader implements http.ResponseWriter.
 func (c *call) WriteHeader(status int) {
 	c.op.Status = status
+	for _, f := range c.op.onReply {
+		f()
+	}
 	c.ResponseWriter.WriteHeader(status)
 }
 
@@ -53,9 +57,31 @@ func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 // because clients look for the API at the root of a host.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c := &call{ResponseWriter: w, r: r, req: req}
-	if err := c.serve(); err != nil {
+	c.op = Op{
+		Began: time.Now(), Remote: r.remote(req), Method: req.Method, Path: req.URL.Path, UserAgent: req.UserAgent(), Secure: r.secure(req),
+		Conditional: req.Header["If-None-Match"] != nil, Header: w.Header(),
+	}
+	if len(r.cfg.Observers) > 0 {
+		defer func() { r.observe(req.Context(), &c.op, c.op.err) }() // also of replies that are cut short
+	}
+	if err := c.begin(); err != nil {
+		c.op.err = err
 		c.fail(err)
 	}
+}
+
+// begin serves the request, unless there is too much to do already.
+func (c *call) begin() error {
+	if c.r.running == nil {
+		return c.serve()
+	}
+	select {
+	case c.r.running <- struct{}{}:
+	default:
+		return &Error{Err: ErrUnavailable, Message: "the registry is busy, try again in a moment", Header: http.Header{"Retry-After": {"1"}}}
+	}
+	defer func() { <-c.r.running }()
+	return c.serve()
 }
 
 // apiVersion is what Docker's clients look for.
@@ -79,11 +105,8 @@ func (c *call) serve() error {
 		slices.Sort(c.Header()["Allow"])
 		return ErrUnsupported
 	}
-	c.op = Op{
-		Action: e.action, Remote: c.r.remote(c.req), Method: c.req.Method, UserAgent: c.req.UserAgent(), Secure: c.r.secure(c.req),
-		Name: c.route.name, Header: c.Header(),
-		asks: e.asks, creates: e.creates, pulls: e.kind == routeManifest && !e.asks,
-	}
+	c.op.Action, c.op.Name, c.op.asks, c.op.creates = e.action, c.route.name, e.asks, e.creates
+	c.op.pulls = e.kind == routeManifest && !e.asks
 	if e.kind == routeUpload {
 		c.op.uploadID = meta.UploadID(c.route.ref)
 	}
@@ -157,6 +180,7 @@ func (c *call) fail(err error) {
 		c.r.cfg.Logger.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.req.URL.Path, "error", err)
 	}
 	h := c.Header()
+	c.op.Shared = false
 	if own, ok := errors.AsType[*Error](err); ok {
 		for name, values := range own.Header {
 			h[name] = values
@@ -168,6 +192,8 @@ func (c *call) fail(err error) {
 			row, message = wireDenied, "this registry takes no credentials"
 		}
 	}
+	h["Cache-Control"] = noStore
+	h["X-Request-Id"] = []string{c.op.RequestID()}
 	body := errorBody{}
 	body.Errors[0].Code, body.Errors[0].Message, body.Errors[0].Detail = row.code, message, detail
 	if err := c.json(row.status, "application/json", body); err != nil {

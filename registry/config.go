@@ -22,6 +22,7 @@ const (
 	DefaultGrace         = 24 * time.Hour
 	DefaultTokenLifetime = 15 * time.Minute
 	DefaultAliasHold     = 90 * 24 * time.Hour
+	DefaultMaxRequests   = 16384
 )
 
 // MinTokenLifetime is the least that Docker's token specification allows; clients take a
@@ -55,6 +56,8 @@ type Config struct {
 	Evaluators []policy.Evaluator
 	// Interceptors wrap every operation, the first outermost.
 	Interceptors []Interceptor
+	// Observers are told of every operation that is over.
+	Observers []Observer
 	// Guards check every change within its transaction.
 	Guards []Guard
 	// Sinks receive events, by the names that the store knows them by, while Run runs.
@@ -67,6 +70,20 @@ type Config struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed. The address of a
 	// client is the last entry that is not one of them.
 	TrustedProxies []netip.Prefix
+
+	// SharedMaxAge is how long caches between the registry and its clients may serve where a
+	// tag leads, in whole seconds: what a publisher changes is seen that much later there. What
+	// digests name they may keep for a year, until a takedown tells them to forget it. They get
+	// only what everyone may have, and no header about the client, such as its rate limit. 0
+	// means that they store nothing: every pull comes to the registry.
+	SharedMaxAge time.Duration
+	// Redirect decides which GETs of blobs are sent to the bucket, by a URL signed for an hour,
+	// instead of being answered; none if nil, or if the bucket cannot sign. HEADs, manifests and blobs
+	// up to storage.MaxCachedBlob are never sent. It must be quick. size is that of the blob.
+	Redirect func(op *Op, size int64) bool
+	// MaxRequests is how many requests are worked on at once: [DefaultMaxRequests] if 0, no
+	// bound if less. Those beyond it are answered 503 with Retry-After.
+	MaxRequests int
 
 	// ManifestCache bounds the memory of what pulls need: decoded manifests and where tags
 	// lead, in bytes. 0 means [DefaultManifestCache], less than 0 that every pull asks the
@@ -138,6 +155,12 @@ func (c Config) resolve() (Config, error) {
 	}
 	if c.AliasDecider == nil {
 		c.AliasDecider = ByHand{}
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = DefaultMaxRequests
+	}
+	if c.SharedMaxAge < 0 || c.SharedMaxAge%time.Second != 0 {
+		return c, fmt.Errorf("registry: SharedMaxAge %v is not of whole seconds", c.SharedMaxAge)
 	}
 	c.Quotas = c.Quotas.resolve()
 	if c.Grace < 0 || c.TokenLifetime < MinTokenLifetime {

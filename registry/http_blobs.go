@@ -31,6 +31,7 @@ func (c *call) blobHeader(d manifest.Digest) {
 	h["Docker-Content-Digest"] = []string{string(d)}
 	h["Etag"] = []string{`"` + string(d) + `"`}
 	h["Accept-Ranges"] = acceptBytes
+	c.keep(true)
 }
 
 func (c *call) getBlob() error {

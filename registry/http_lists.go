@@ -58,6 +58,7 @@ func (c *call) list(read func(ctx context.Context, op *Op, after string, n int) 
 		if more {
 			c.next(url.Values{"n": {strconv.Itoa(page(n))}, "last": {names[len(names)-1]}})
 		}
+		c.keep(false)
 		return c.json(http.StatusOK, "application/json", body(names))
 	})
 }
@@ -111,6 +112,7 @@ func (c *call) getReferrers() error {
 	h := c.Header()
 	h["Content-Type"] = []string{manifest.MediaTypeIndex} // without parameters: oras-go compares the whole
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.keep(false)
 	c.WriteHeader(http.StatusOK)
 	if c.req.Method == http.MethodGet {
 		c.Write(body) //nolint:errcheck // the client has gone

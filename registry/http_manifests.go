@@ -38,6 +38,7 @@ func (c *call) getManifest() error {
 		}
 		h := c.Header()
 		h["Docker-Content-Digest"], h["Etag"] = p.digest, p.etag
+		c.keep(c.op.Reference.Digest != "")
 		if match := c.req.Header["If-None-Match"]; len(match) > 0 && etagMatches(match, string(p.descriptor.Digest)) {
 			c.WriteHeader(http.StatusNotModified)
 			return nil

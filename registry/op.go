@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -15,12 +16,17 @@ import (
 // Op is one operation on its way through the registry, whether it came over HTTP or from
 // Go. Interceptors see it before and after.
 type Op struct {
-	Action    policy.Action
+	Began     time.Time
+	Action    policy.Action // "" for what is about no repository, such as a token
 	Identity  auth.Identity
 	Remote    netip.Addr // of the client; invalid for calls within the process
 	Method    string     // of HTTP; "" for calls within the process
+	Path      string     // of the request; "" for calls within the process
 	UserAgent string
 	Secure    bool // it came over TLS, or from within the process
+	// Conditional says that the client may have the content already: it asks by
+	// If-None-Match.
+	Conditional bool
 
 	// Name is the repository as the client names it, alias/repository; "" where the
 	// operation is about none.
@@ -37,12 +43,26 @@ type Op struct {
 	// Descriptor is what was read or written, once it is known.
 	Descriptor manifest.Descriptor
 
-	// Header holds headers for the reply. It is nil for calls within the process.
+	// Decision is what the policy says of the last action that it was asked about.
+	Decision policy.Decision
+
+	// Header holds headers for the reply. It is nil for calls within the process. What is
+	// about the client goes in by [Op.OnReply], which knows whether the answer is Shared.
 	Header http.Header
-	// Received and Sent count the bytes of bodies, and Status is that of the reply, once
-	// next has returned. Calls within the process leave Sent and Status alone.
+	// Received and Sent count the bytes of bodies, and Status is that of the reply: known
+	// to observers, and to interceptors where next has returned no error. Calls within the
+	// process leave Sent and Status alone.
 	Received, Sent int64
 	Status         int
+	// Redirected counts the bytes of a blob that the client was sent to the bucket for.
+	Redirected int64
+	// Shared says that caches between may store the answer and give it to others; see
+	// [Config.SharedMaxAge].
+	Shared bool
+
+	id      string
+	onReply []func()
+	err     error // that the reply tells of
 
 	wide      bool           // the operation is about no repository, and decides by itself what to show
 	overall   bool           // the operation is about the registry of account as a whole, or about nothing at all
@@ -189,10 +209,12 @@ func (op *Op) covers(action policy.Action, repo meta.Repository) bool {
 }
 
 func (r *Registry) evaluate(ctx context.Context, op *Op, who auth.Principal, action policy.Action, repo meta.Repository) (policy.Decision, error) {
-	return policy.Evaluate(ctx, r.cfg.Evaluators, &policy.Request{
+	d, err := policy.Evaluate(ctx, r.cfg.Evaluators, &policy.Request{
 		Principal: who, Action: action, Remote: op.Remote, UserAgent: op.UserAgent, Secure: op.Secure,
 		RequestTags: op.RequestTags, TagKeys: op.TagKeys, Resource: resource(repo),
 	})
+	op.Decision = d
+	return d, err
 }
 
 // resource is a repository in the words of package policy.

@@ -21,18 +21,21 @@ import (
 // Registry serves any number of registries from one store and one bucket. It is safe for
 // concurrent use.
 type Registry struct {
-	cfg    Config
-	store  meta.Store
-	blobs  *storage.Blobs
-	auth   []auth.Authenticator // of everything but /token
-	login  []auth.Authenticator // of /token
-	caches caches
+	cfg     Config
+	store   meta.Store
+	blobs   *storage.Blobs
+	auth    []auth.Authenticator // of everything but /token
+	login   []auth.Authenticator // of /token
+	caches  caches
+	flights flights
 	// firstKeys has the object key that each upload begun here recorded with its row. It
 	// may be used once, by this node, without claiming another; see claim.
 	firstKeys *lru.Cache[meta.UploadID, string]
 	keys      *lru.Cache[string, keyState]
 	headroom  *lru.Cache[meta.RepositoryID, headroom]
 	logos     chan struct{} // held while one is decoded
+	running   chan struct{} // one for each request that is worked on; nil: without bound
+	sharedFor []string      // Cache-Control of tags, where it is Shared
 	wake      chan struct{} // tells Run of new events
 
 	following sync.Mutex // held while who follows changes
@@ -58,6 +61,11 @@ func New(cfg Config) (*Registry, error) {
 		caches: newCaches(cfg.ManifestCache),
 		logos:  make(chan struct{}, maxLogos),
 		wake:   make(chan struct{}, 1),
+
+		sharedFor: sharedFor(cfg.SharedMaxAge),
+	}
+	if cfg.MaxRequests > 0 {
+		r.running = make(chan struct{}, cfg.MaxRequests)
 	}
 	if _, shared := cfg.Store.(meta.Watcher); shared {
 		r.caches.shared, r.caches.node = true, rand.Text()

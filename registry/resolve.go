@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -110,23 +111,36 @@ func primary(list []meta.Alias) (name string) {
 
 // pull asks the store for repository and manifest in one statement.
 func (r *Registry) pull(ctx context.Context, op *Op) error {
-	alias, name := splitName(op.Name)
 	fill := r.caches.pulls.Begin()
-	repo, m, err := r.store.Resolve(ctx, alias, name, op.Reference)
+	found, err := together(ctx, &r.flights, fill, op.Name+" "+op.Reference.String(), func(ctx context.Context) (f found, err error) {
+		var m meta.Manifest
+		alias, name := splitName(op.Name)
+		if f.repository, m, err = r.store.Resolve(ctx, alias, name, op.Reference); err == nil {
+			f.id, f.pulled = m.Repository, newPulled(m)
+			fill.Add(pullKey{f.id, op.Reference.String()}, f.pulled)
+		}
+		return f, err
+	})
 	op.missing = errors.Is(err, fs.ErrNotExist)
 	if op.Repository.ID == 0 {
-		op.Repository = repo
+		op.Repository = found.repository
 	}
 	if err != nil {
 		return err
 	}
-	if m.Repository != op.Repository.ID {
+	if found.id != op.Repository.ID {
 		op.missing = true // another repository has taken the name since it was authorized
 		return nil
 	}
-	op.pulled = newPulled(m)
-	fill.Add(pullKey{m.Repository, op.Reference.String()}, op.pulled)
+	op.pulled = found.pulled
 	return nil
+}
+
+// found is what the store knows of a pull.
+type found struct {
+	repository meta.Repository
+	id         meta.RepositoryID // of the manifest's repository
+	pulled     *pulled
 }
 
 // manifest returns what a pull asks for.
@@ -153,16 +167,27 @@ func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Bl
 			return b, nil
 		}
 	}
+	if op.asks {
+		b, err := r.store.Linked(ctx, key.Repository, d)
+		return b, known(op, d, err)
+	}
 	fill := r.caches.links.Begin()
-	b, err := r.store.Linked(ctx, op.Repository.ID, d)
-	if errors.Is(err, fs.ErrNotExist) {
-		return b, blobUnknown(op, d)
-	}
-	if err != nil {
+	b, err := together(ctx, &r.flights, fill, strconv.FormatInt(int64(key.Repository), 10)+" "+string(d), func(ctx context.Context) (meta.Blob, error) {
+		b, err := r.store.Linked(ctx, key.Repository, d)
+		if err == nil {
+			fill.Add(key, b)
+		}
 		return b, err
+	})
+	return b, known(op, d, err)
+}
+
+// known turns the store's error about a blob that is not there into the client's.
+func known(op *Op, d manifest.Digest, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return blobUnknown(op, d)
 	}
-	fill.Add(key, b)
-	return b, nil
+	return err
 }
 
 // openBlob opens a blob of the operation's repository, ready to be read from an offset. Where an object

@@ -255,6 +255,7 @@ func (r *reply) told(name string) string {
 	h := r.header.Clone()
 	h.Del("Date")
 	h.Del("Docker-Upload-Uuid")
+	h.Del("X-Request-Id")
 	text := fmt.Sprint(r.status, h, string(r.body))
 	return strings.ReplaceAll(changing.ReplaceAllString(text, "…"), name, "NAME")
 }

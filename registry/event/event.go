@@ -8,6 +8,7 @@ package event
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -53,11 +54,16 @@ type Event struct {
 	Size         int64           `json:"size,omitempty"` // bytes of the manifest or blob
 }
 
-// Sink receives events.
+// ErrUnavailable is wrapped by the error of a sink that can take nothing for now, such as one
+// whose server is down. All its events wait then, not only those of one repository, and go
+// on in order.
+var ErrUnavailable = errors.New("the sink is not available")
+
+// Sink receives events. Those of different repositories come at once, from several goroutines.
 type Sink interface {
 	// Deliver takes one event. With an error, the event and those of its repository that
-	// follow it are delivered again later. An event may come more than once, also after
-	// Deliver returned nil.
+	// follow it are delivered again later; see [ErrUnavailable] too. An event may come more
+	// than once, also after Deliver returned nil.
 	Deliver(ctx context.Context, e Event) error
 }
 
