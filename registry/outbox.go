@@ -2,14 +2,12 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 	"time"
 
-	"github.com/esplanade-registry/esplanade/registry/event"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
 
@@ -17,7 +15,12 @@ const (
 	outboxPage = 100              // events read at once
 	outboxPoll = 5 * time.Second  // for events of other nodes
 	minRetry   = time.Second      // after the first failure of a delivery; doubled each time
-	maxRetry   = 10 * time.Minute //
+	maxRetry   = 10 * time.Minute // of one repository's events
+	maxDown    = time.Minute      // of a sink that is not available
+
+	// maxDeliveries is how many repositories' events are on their way to a sink at once: enough
+	// for an endpoint on the other side of the world to keep up with some hundred a second.
+	maxDeliveries = 16
 )
 
 // Run delivers events to the sinks of the configuration, watches what other processes change
@@ -95,194 +98,6 @@ func (r *Registry) RemoveSink(ctx context.Context, name string) error {
 		}
 		if err := tx.Sinks().Delete(meta.SinkName(name)); err != nil {
 			return err
-		}
-		return trimOutbox(tx)
-	})
-}
-
-// delivery takes events to one sink, on one of the nodes.
-type delivery struct {
-	r     *Registry
-	name  meta.SinkName
-	sink  event.Sink
-	wake  chan struct{}
-	lease *Lease
-}
-
-func (d *delivery) run(ctx context.Context, l *Lease) error {
-	d.lease = l
-	for ctx.Err() == nil {
-		wait, err := d.round(ctx)
-		if errors.Is(err, ErrLeaseLost) {
-			return err // another node delivers again what this one could not note
-		}
-		if err != nil && ctx.Err() == nil {
-			d.r.cfg.Logger.ErrorContext(ctx, "events cannot be read or their delivery noted", "sink", d.name, "error", err)
-			wait = minRetry
-		}
-		if wait == 0 {
-			continue
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-d.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-	return nil
-}
-
-// round tries what is stalled and due, delivers one page of what is new, and notes how far
-// it came. It returns how long to wait for more.
-func (d *delivery) round(ctx context.Context) (time.Duration, error) {
-	sink, stalls, events, err := d.read(ctx)
-	if err != nil {
-		return 0, err
-	}
-	now := time.Now()
-	held := map[meta.RepositoryID]bool{}
-	changed := map[meta.RepositoryID]*meta.Stall{} // nil: the stall is over
-	next := now.Add(outboxPoll)
-	for _, s := range stalls {
-		if s.Retry.After(now) {
-			held[s.Repository] = true
-		} else {
-			over, err := d.resume(ctx, &s, sink.Cursor)
-			if err != nil {
-				return 0, err
-			}
-			held[s.Repository], changed[s.Repository] = !over, nil
-			if !over {
-				changed[s.Repository] = &s
-			}
-		}
-		if held[s.Repository] && s.Retry.Before(next) {
-			next = s.Retry
-		}
-	}
-	for _, e := range events {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		if !held[e.Repository] {
-			if err := d.deliver(ctx, e); err != nil {
-				s := &meta.Stall{Sink: d.name, Repository: e.Repository, Sequence: e.Sequence}
-				d.failed(ctx, s, err)
-				held[e.Repository], changed[e.Repository] = true, s
-				if s.Retry.Before(next) {
-					next = s.Retry
-				}
-			}
-		}
-		sink.Cursor = e.Sequence
-	}
-	if len(events) > 0 || len(changed) > 0 {
-		if err := d.note(ctx, sink, changed); err != nil {
-			return 0, err
-		}
-	}
-	if len(events) == outboxPage {
-		return 0, nil
-	}
-	return max(time.Until(next), time.Millisecond), nil
-}
-
-// read returns the sink's row, its stalls and the next page of events.
-func (d *delivery) read(ctx context.Context) (sink meta.Sink, stalls []meta.Stall, events []meta.Event, err error) {
-	err = d.r.store.View(ctx, func(tx meta.Tx) error {
-		if sink, err = tx.Sinks().Get(d.name); err != nil {
-			return err
-		}
-		for s, err := range tx.Stalls().Scan(meta.Range[meta.StallKey]{Prefix: meta.StallKey{Sink: d.name}}) {
-			if err != nil {
-				return err
-			}
-			stalls = append(stalls, s)
-		}
-		events, err = tx.NextEvents(sink.Cursor, outboxPage)
-		return err
-	})
-	return sink, stalls, events, err
-}
-
-// resume delivers what a repository's stall has held back, up to the sink's cursor. It
-// reports whether that is all; else the stall says when to try again.
-func (d *delivery) resume(ctx context.Context, s *meta.Stall, cursor int64) (bool, error) {
-	for from := s.Sequence - 1; from < cursor; {
-		var events []meta.Event
-		err := d.r.store.View(ctx, func(tx meta.Tx) error {
-			events = nil
-			for e, err := range tx.Events().Scan(meta.Range[meta.EventKey]{After: meta.EventKey(from), Limit: outboxPage}) {
-				if err != nil {
-					return err
-				}
-				events = append(events, e)
-			}
-			return nil
-		})
-		if err != nil {
-			return false, err
-		}
-		for _, e := range events {
-			if from = e.Sequence; e.Sequence > cursor || e.Repository != s.Repository {
-				continue
-			}
-			if err := d.deliver(ctx, e); err != nil {
-				if e.Sequence != s.Sequence {
-					s.Sequence, s.Attempts = e.Sequence, 0
-				}
-				d.failed(ctx, s, err)
-				return false, nil
-			}
-		}
-		if len(events) < outboxPage {
-			break
-		}
-	}
-	return true, nil
-}
-
-func (d *delivery) deliver(ctx context.Context, row meta.Event) error {
-	var e event.Event
-	if err := json.Unmarshal(row.Data, &e); err != nil {
-		return err
-	}
-	return d.sink.Deliver(ctx, e)
-}
-
-// failed says in the stall when to try again.
-func (d *delivery) failed(ctx context.Context, s *meta.Stall, err error) {
-	wait := maxRetry
-	if s.Attempts < 10 {
-		wait = min(wait, minRetry<<s.Attempts)
-	}
-	s.Attempts++
-	s.Retry, s.Reason = time.Now().UTC().Add(wait), err.Error()
-	d.r.cfg.Logger.WarnContext(ctx, "an event was not delivered", "sink", d.name, "repository", s.Repository, "attempts", s.Attempts, "retry", s.Retry, "error", err)
-}
-
-// note writes how far the sink has come, and removes events that no sink needs any more.
-func (d *delivery) note(ctx context.Context, sink meta.Sink, changed map[meta.RepositoryID]*meta.Stall) error {
-	// also when ctx has ended: what was delivered is noted if it can be
-	return d.lease.Update(settled(ctx), func(tx meta.Tx) error {
-		if _, err := tx.Sinks().Get(sink.Name); err != nil {
-			return err
-		}
-		if err := tx.Sinks().Put(sink); err != nil {
-			return err
-		}
-		for repo, s := range changed {
-			var err error
-			if s == nil {
-				err = tx.Stalls().Delete(meta.StallKey{Sink: sink.Name, Repository: repo})
-			} else {
-				err = tx.Stalls().Put(*s)
-			}
-			if err != nil {
-				return err
-			}
 		}
 		return trimOutbox(tx)
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -77,10 +79,15 @@ func run(t *testing.T, s *registrytest.Server) (stop func()) {
 	return stop
 }
 
+// want compares what came, in order for each repository.
 func want(t *testing.T, r *recorder, events ...string) {
 	t.Helper()
 	synctest.Wait()
-	if diff := cmp.Diff(events, r.take()); diff != "" {
+	got := r.take()
+	for _, list := range [][]string{got, events} {
+		slices.SortStableFunc(list, func(a, b string) int { return strings.Compare(repositoryIn(a), repositoryIn(b)) })
+	}
+	if diff := cmp.Diff(events, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -102,6 +109,67 @@ func TestSinkReceivesEveryChangeInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(t, sink, "tag.deleted hat:v1", "tag.deleted hat:latest", "manifest.deleted hat")
+	})
+}
+
+func repositoryIn(text string) string {
+	_, repo, _ := strings.Cut(text, " ")
+	repo, _, _ = strings.Cut(repo, ":")
+	return repo
+}
+
+// What a sink cannot take for an hour waits in the store, is asked for once a minute, and comes
+// in order afterwards.
+func TestSinkThatIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			mu    sync.Mutex
+			down  = true
+			tries int
+			got   = map[string][]string{}
+		)
+		s := registrytest.New(t, func(c *registry.Config) {
+			c.Sinks = map[string]event.Sink{"test": event.SinkFunc(func(_ context.Context, e event.Event) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if tries++; down {
+					return fmt.Errorf("connection refused: %w", event.ErrUnavailable)
+				}
+				got[e.Repository] = append(got[e.Repository], e.Tag)
+				return nil
+			})}
+		})
+		run(t, s)
+		const repositories, pushes = 30, 40
+		want := map[string][]string{}
+		for i := range pushes {
+			for n := range repositories {
+				repo := fmt.Sprint("r", n)
+				s.Push("test/"+repo, registrytest.Image{}, fmt.Sprint("v", i))
+				if i == 0 {
+					want[repo] = []string{"", "", ""} // the repository, its configuration and its manifest
+				}
+				want[repo] = append(want[repo], fmt.Sprint("v", i))
+			}
+			time.Sleep(time.Hour / pushes)
+		}
+		mu.Lock()
+		if tries > 66+16 { // once a minute, after some more often, and once for each that was on its way
+			t.Errorf("the sink was asked %d times in an hour", tries)
+		}
+		down = false
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("events by repository (-want +got):\n%s", diff)
+		}
+		s.Push("test/r0", registrytest.Image{}, "after")
+		synctest.Wait()
+		if list := got["r0"]; list[len(list)-1] != "after" {
+			t.Errorf("afterwards: %v", list)
+		}
 	})
 }
 
