@@ -45,7 +45,7 @@ type Overview struct {
 // Aliases are public.
 func (a *Actor) Publisher(ctx context.Context, alias string) (info RegistryInfo, err error) {
 	err = a.do(ctx, Op{Action: policy.DescribeRegistries, wide: true}, func(ctx context.Context, _ *Op) error {
-		return a.r.store.View(ctx, func(tx meta.Tx) error {
+		err := a.r.store.View(ctx, func(tx meta.Tx) error {
 			row, err := tx.Aliases().Get(meta.AliasName(alias))
 			if errors.Is(err, fs.ErrNotExist) || err == nil && row.Status != meta.AliasActive {
 				return ErrAliasUnknown
@@ -55,6 +55,14 @@ func (a *Actor) Publisher(ctx context.Context, alias string) (info RegistryInfo,
 			}
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		s, err := a.r.suspended(ctx, Target{Alias: alias}, Target{Account: string(info.Account)})
+		if s != nil {
+			info, err = RegistryInfo{}, s.refuse(ErrAliasUnknown)
+		}
+		return err
 	})
 	return info, err
 }
@@ -249,10 +257,10 @@ func (a *Actor) Inspect(ctx context.Context, name, reference string) (i Inspecti
 		return i, err
 	}
 	err = a.do(ctx, Op{Action: policy.BatchGetImage, Name: name, Reference: ref}, func(ctx context.Context, op *Op) error {
-		return a.r.store.View(ctx, func(tx meta.Tx) error {
+		err := a.r.store.View(ctx, func(tx meta.Tx) error {
 			m, err := find(tx, op.Repository.ID, ref)
 			if errors.Is(err, fs.ErrNotExist) {
-				return says(ErrManifestUnknown, "the repository %s has no manifest %s", op.Name, ref)
+				return manifestUnknown(op)
 			}
 			if err != nil {
 				return err
@@ -277,6 +285,14 @@ func (a *Actor) Inspect(ctx context.Context, name, reference string) (i Inspecti
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		s, err := a.r.suspended(ctx, Target{Digest: i.Manifest.Digest})
+		if s != nil {
+			i, err = Inspection{}, s.refuse(manifestUnknown(op))
+		}
+		return err
 	})
 	return i, err
 }

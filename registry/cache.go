@@ -15,8 +15,9 @@ type caches struct {
 	repositories *manifest.Cache[meta.RepositoryKey, meta.Repository]
 	pulls        *manifest.Cache[pullKey, *pulled]
 	links        *manifest.Cache[meta.LinkKey, meta.Blob]
-	shared       bool   // other processes change the store too
-	node         string // a name for this one
+	takedowns    *manifest.Cache[string, suspensions] // one entry, however little the others may keep
+	shared       bool                                 // other processes change the store too
+	node         string                               // a name for this one
 }
 
 // pullKey is a tag or digest of a repository.
@@ -57,7 +58,8 @@ func newCaches(bytes int64) caches {
 		pulls: manifest.NewCache(bytes-3*part, func(k pullKey, p *pulled) int64 {
 			return int64(600 + len(k.reference) + len(p.raw) + len(p.descriptor.MediaType) + len(p.descriptor.ArtifactType))
 		}),
-		links: manifest.NewCache(part, func(_ meta.LinkKey, b meta.Blob) int64 { return int64(320 + 64*len(b.Segments)) }),
+		takedowns: manifest.NewCache(1<<20, func(string, suspensions) int64 { return 0 }),
+		links:     manifest.NewCache(part, func(_ meta.LinkKey, b meta.Blob) int64 { return int64(320 + 64*len(b.Segments)) }),
 	}
 }
 

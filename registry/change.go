@@ -51,19 +51,29 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 		return nil
 	}
 	e := event.Event{
-		ID: rand.Text(), Type: eventTypes[c.Kind], Time: time.Now().UTC(),
+		Request: op.RequestID(),
+		ID:      rand.Text(), Type: eventTypes[c.Kind], Time: time.Now().UTC(),
 		Account: string(op.Repository.Account), Repository: op.Repository.Name, RepositoryID: int64(op.Repository.ID),
 		Principal: op.Identity.Principal.String(), Digest: c.Digest, Previous: c.Before, Tag: c.Tag, Size: c.Size,
 	}
 	if c.Manifest != nil {
 		e.MediaType, e.ArtifactType = c.Manifest.MediaType, c.Manifest.ArtifactType
 	}
+	if op.Remote.IsValid() {
+		e.Remote = op.Remote.String()
+	}
+	return r.publish(tx, e, op.told == somebody)
+}
+
+// publish tells who follows of an event, here and on other nodes, once the transaction is
+// committed, and writes it into the outbox if there are sinks.
+func (r *Registry) publish(tx meta.Tx, e event.Event, sinks bool) error {
 	tx.AfterCommit(func() { r.tell(e) })
-	if r.caches.shared && c.Kind != LinkBlob && c.Kind != DeleteBlob { // of which nobody wants to hear in a hurry
-		told := event.Event{ID: e.ID, Type: e.Type, Time: e.Time, Account: e.Account, Repository: e.Repository, RepositoryID: e.RepositoryID, Tag: e.Tag, Digest: e.Digest}
+	if r.caches.shared && e.Type != event.BlobLinked && e.Type != event.BlobDeleted { // of which nobody wants to hear in a hurry
+		told := event.Event{ID: e.ID, Type: e.Type, Time: e.Time, Account: e.Account, Repository: e.Repository, RepositoryID: e.RepositoryID, Alias: e.Alias, Tag: e.Tag, Digest: e.Digest}
 		tx.Notify(r.caches.message(heard{From: r.caches.node, Event: &told}))
 	}
-	if op.told == nobody {
+	if !sinks {
 		return nil
 	}
 	data, err := json.Marshal(e)
@@ -80,7 +90,7 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 		default:
 		}
 	})
-	return tx.Events().Put(meta.Event{Sequence: n, Repository: op.Repository.ID, At: e.Time, Data: data})
+	return tx.Events().Put(meta.Event{Sequence: n, Repository: meta.RepositoryID(e.RepositoryID), At: e.Time, Data: data})
 }
 
 // update runs a transaction on the operation's repository, which is created within it if

@@ -85,6 +85,7 @@ type wireError struct {
 // that matches decides. The specification has no code for a fault of the server's own; UNKNOWN
 // is what clients have met for it elsewhere.
 var wireErrors = []wireError{
+	{ErrSuspended, "DENIED", http.StatusUnavailableForLegalReasons},
 	{ErrBlobUnknown, "BLOB_UNKNOWN", http.StatusNotFound},
 	{ErrRange, "BLOB_UPLOAD_INVALID", http.StatusRequestedRangeNotSatisfiable},
 	{ErrContentRange, "SIZE_INVALID", http.StatusRequestedRangeNotSatisfiable},

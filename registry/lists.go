@@ -84,6 +84,11 @@ func (r *Registry) repositories(ctx context.Context, op *Op, after string, n int
 			if d.Effect != policy.Allow {
 				continue
 			}
+			if s, err := r.suspended(ctx, Target{Alias: string(f.alias)}); err != nil {
+				return nil, false, err
+			} else if s != nil {
+				continue
+			}
 			if len(names) == n {
 				return names, true, nil
 			}

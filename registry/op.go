@@ -162,6 +162,9 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 		if err := r.resolve(ctx, op); err != nil {
 			return err
 		}
+		if err := r.checkName(ctx, op); err != nil {
+			return err
+		}
 		if err := r.authorize(ctx, op, op.Action); err != nil {
 			return err
 		}
@@ -193,9 +196,9 @@ func nameUnknown(name string) error {
 	return says(ErrNameUnknown, "the repository %s does not exist, or you may not see it; check its alias and name", name)
 }
 
-// permitted evaluates the policy for an action on a repository, under its alias's account.
+// allowed evaluates the policy for an action on a repository, under its alias's account.
 // A token that does not cover it leaves its bearer with what anybody may do.
-func (r *Registry) permitted(ctx context.Context, op *Op, action policy.Action, repo meta.Repository) (policy.Decision, error) {
+func (r *Registry) allowed(ctx context.Context, op *Op, action policy.Action, repo meta.Repository) (policy.Decision, error) {
 	who := op.Identity.Principal
 	if !op.covers(action, repo) {
 		who = auth.Principal{}
@@ -250,6 +253,17 @@ func (r *Registry) authorize(ctx context.Context, op *Op, action policy.Action) 
 	d, err := r.permitted(ctx, op, action, target)
 	if err != nil || d.Effect == policy.Allow {
 		return err
+	}
+	if s, err := r.suspendedRepository(ctx, target); err != nil {
+		return err
+	} else if s != nil {
+		// told only to who might do it otherwise
+		if d, err = r.allowed(ctx, op, action, target); err != nil {
+			return err
+		}
+		if d.Effect == policy.Allow {
+			return s.refuse(nameUnknown(op.Name))
+		}
 	}
 	pull := action.Verb() == auth.Pull
 	if op.Identity.IsAnonymous() {

@@ -153,14 +153,28 @@ func (r *Registry) manifest(ctx context.Context, op *Op) (*pulled, error) {
 		}
 	}
 	if op.pulled == nil {
-		return nil, says(ErrManifestUnknown, "the repository %s has no manifest %s", op.Name, op.Reference)
+		return nil, manifestUnknown(op)
+	}
+	if s, err := r.suspended(ctx, Target{Digest: op.pulled.descriptor.Digest}); err != nil {
+		return nil, err
+	} else if s != nil {
+		return nil, s.refuse(manifestUnknown(op))
 	}
 	op.Descriptor = op.pulled.descriptor
 	return op.pulled, nil
 }
 
+func manifestUnknown(op *Op) error {
+	return says(ErrManifestUnknown, "the repository %s has no manifest %s", op.Name, op.Reference)
+}
+
 // blob returns a blob that the repository has a link to.
 func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Blob, error) {
+	if s, err := r.suspended(ctx, Target{Digest: d}); err != nil {
+		return meta.Blob{}, err
+	} else if s != nil {
+		return meta.Blob{}, s.refuse(blobUnknown(op, d))
+	}
 	key := meta.LinkKey{Repository: op.Repository.ID, Digest: d}
 	if !op.asks {
 		if b, ok := r.caches.links.Get(key); ok {

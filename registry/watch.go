@@ -10,7 +10,7 @@ import (
 )
 
 // forgotten is what a transaction makes untrue of what caches hold: one of an alias, a
-// repository, a reference or a link.
+// repository, a reference, a link or a suspension.
 type forgotten struct {
 	Alias      string            `json:"a,omitempty"`
 	Account    meta.AccountID    `json:"o,omitempty"`
@@ -18,6 +18,7 @@ type forgotten struct {
 	Repository meta.RepositoryID `json:"r,omitempty"`
 	Reference  string            `json:"t,omitempty"`
 	Link       manifest.Digest   `json:"l,omitempty"`
+	Takedown   string            `json:"s,omitempty"`
 }
 
 // heard is a message between processes: what to forget, or what has happened for those who
@@ -50,6 +51,8 @@ func (c *caches) remove(f forgotten) {
 		c.aliases.Remove(f.Alias)
 	case f.Account != "":
 		c.repositories.Remove(meta.RepositoryKey{Account: f.Account, Name: f.Name})
+	case f.Takedown != "":
+		c.takedowns.Remove(takedownSpace)
 	case f.Link != "":
 		c.links.Remove(meta.LinkKey{Repository: f.Repository, Digest: f.Link})
 	default:
@@ -63,6 +66,7 @@ func (c *caches) suspend() {
 	c.repositories.Suspend()
 	c.pulls.Suspend()
 	c.links.Suspend()
+	c.takedowns.Suspend()
 }
 
 func (c *caches) resume() {
@@ -70,6 +74,7 @@ func (c *caches) resume() {
 	c.repositories.Resume()
 	c.pulls.Resume()
 	c.links.Resume()
+	c.takedowns.Resume()
 }
 
 // hear takes a message of another process, or of this one, which it knows.

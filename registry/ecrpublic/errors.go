@@ -39,6 +39,7 @@ var exceptions = []struct {
 	err  error
 	name string
 }{
+	{registry.ErrSuspended, "AccessDeniedException"},
 	{registry.ErrNameExists, "RepositoryAlreadyExistsException"},
 	{registry.ErrRepositoryNotEmpty, "RepositoryNotEmptyException"},
 	{registry.ErrPolicyUnknown, "RepositoryPolicyNotFoundException"},

@@ -32,6 +32,10 @@ const (
 	CatalogChanged    Type = "repository.catalog"
 	TagsChanged       Type = "repository.tags"  // those of the repository, not of images
 	RegistryChanged   Type = "registry.changed" // aliases, name or verification; there is no repository
+	// Suspended and Restored are an operator's takedown and its end: of an account, an alias, a
+	// repository or a digest. Caches before the registry are to forget what is below Paths.
+	Suspended Type = "takedown.suspended"
+	Restored  Type = "takedown.restored"
 	// Missed says that changes of other processes may have gone unheard: read everything
 	// again. Only who follows is told, no sink, which misses nothing.
 	Missed Type = "missed"
@@ -52,6 +56,12 @@ type Event struct {
 	MediaType    string          `json:"mediaType,omitempty"`
 	ArtifactType string          `json:"artifactType,omitempty"`
 	Size         int64           `json:"size,omitempty"` // bytes of the manifest or blob
+
+	Alias   string   `json:"alias,omitempty"`   // that was suspended or restored
+	Reason  string   `json:"reason,omitempty"`  // of a takedown
+	Paths   []string `json:"paths,omitempty"`   // of URLs; one that ends with a slash stands for all below it
+	Remote  string   `json:"remote,omitempty"`  // address of the client, if it came from one
+	Request string   `json:"request,omitempty"` // name of the request in the access log
 }
 
 // ErrUnavailable is wrapped by the error of a sink that can take nothing for now, such as one

@@ -51,7 +51,7 @@ func newFeeder(s *source, index gallery.Index, changed func(string), logger *slo
 func (f *feeder) note(e event.Event) {
 	switch e.Type {
 	case event.BlobLinked, event.BlobDeleted:
-	case event.Missed:
+	case event.Missed, event.Suspended, event.Restored:
 		f.mu.Lock()
 		f.again = true
 		f.mu.Unlock()
