@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
@@ -24,6 +27,43 @@ const (
 	rememberedKeys = 4096
 	keyFresh       = time.Second / 2
 )
+
+// Logins decides who may try to log in with a user name and a password, before they are
+// verified, and hears what became of it. Clients try the same credentials more than once for
+// one login. It may be called by many goroutines at once.
+type Logins interface {
+	// Check returns false, and how long to wait, for who has to.
+	Check(client netip.Addr, user string) (retry time.Duration, ok bool)
+	Failed(client netip.Addr, user, password string)
+	Succeeded(client netip.Addr, user string)
+}
+
+// login authenticates a request that may come with a user name and a password.
+func (r *Registry) login(list []auth.Authenticator, req *http.Request, pull bool) (auth.Identity, error) {
+	user, password, ok := req.BasicAuth()
+	if r.cfg.Logins == nil || !ok {
+		return r.authenticate(list, req, pull)
+	}
+	client := r.remote(req)
+	if user == auth.LoginUser {
+		user += " " + client.String() // which is everybody's, and not to be made to wait for everybody
+	}
+	if retry, ok := r.cfg.Logins.Check(client, user); !ok {
+		seconds := strconv.Itoa(max(1, int(math.Ceil(retry.Seconds()))))
+		return auth.Identity{}, &Error{
+			Err: ErrTooManyRequests, Message: "there were too many logins with wrong credentials; check them, and try again in " + seconds + " seconds",
+			Header: http.Header{"Retry-After": {seconds}},
+		}
+	}
+	id, err := r.authenticate(list, req, pull)
+	switch {
+	case err == nil && !id.IsAnonymous():
+		r.cfg.Logins.Succeeded(client, user)
+	case errors.Is(err, auth.ErrInvalidCredential):
+		r.cfg.Logins.Failed(client, user, password)
+	}
+	return id, err
+}
 
 // authenticate asks authenticators in turn. With pull, who presents what has expired may be
 // let in as anonymous.

@@ -118,7 +118,7 @@ func (c *call) serve() error {
 	}
 	if e.kind != routeToken {
 		var err error
-		if c.op.Identity, err = c.r.authenticate(c.r.auth, c.req, e.action.Verb() == auth.Pull); err != nil {
+		if c.op.Identity, err = c.r.login(c.r.auth, c.req, e.action.Verb() == auth.Pull); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,10 @@ type Config struct {
 	// [MinTokenLifetime].
 	TokenLifetime time.Duration
 
+	// Logins slows down who tries credentials that are wrong; limit.NewLogins makes one. Nobody
+	// is slowed down if it is nil.
+	Logins Logins
+
 	// AccessKeys are what tokens are bound to that were had with an access key: within a
 	// second of the key's end they are refused. Without it they are good until they expire.
 	AccessKeys auth.AccessKeys

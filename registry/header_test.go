@@ -23,23 +23,24 @@ func TestRanged(t *testing.T) {
 	for _, c := range []struct {
 		header    string
 		ok, whole bool
+		length    int64
 	}{
-		{"bytes=0-0", true, false}, {"bytes=0-", true, false}, {"bytes=999-", true, false}, {"bytes=-1", true, false}, {"bytes=-5000", true, false},
-		{"bytes=900-5000", true, false}, {"bytes=0-1, 5-6", true, false}, {"bytes=0-1,2000-", true, false},
-		{"bytes=1000-", false, false}, {"bytes=-0", false, false}, {"bytes=500-0", false, false}, {"bytes=a-b", false, false}, {"bytes=-", false, false},
-		{"bytes=1", false, false}, {"bytes=+1-2", false, false}, {"bytes=0-99999999999999999999", false, false}, {"bytes=", false, false},
-		{"bytes=" + strings.Repeat("0-1,", 16) + "2-3", false, false},
-		{"lines=0-1", true, true}, {"0-1", true, true},
+		{"bytes=0-0", true, false, 1}, {"bytes=0-", true, false, 1000}, {"bytes=999-", true, false, 1}, {"bytes=-1", true, false, 1}, {"bytes=-5000", true, false, 1000},
+		{"bytes=900-5000", true, false, 100}, {"bytes=0-1, 5-6", true, false, 4}, {"bytes=0-1,2000-", true, false, 2}, {"bytes=0-9223372036854775807", true, false, 1000},
+		{"bytes=1000-", false, false, 0}, {"bytes=-0", false, false, 0}, {"bytes=500-0", false, false, 0}, {"bytes=a-b", false, false, 0}, {"bytes=-", false, false, 0},
+		{"bytes=1", false, false, 0}, {"bytes=+1-2", false, false, 0}, {"bytes=0-99999999999999999999", false, false, 0}, {"bytes=", false, false, 0},
+		{"bytes=" + strings.Repeat("0-1,", 16) + "2-3", false, false, 0},
+		{"lines=0-1", true, true, 1000}, {"0-1", true, true, 1000},
 	} {
-		req, _, err := with("Range", c.header).ranged(size)
-		if (err == nil) != c.ok {
-			t.Errorf("%s: %v", c.header, err)
+		req, _, length, err := with("Range", c.header).ranged(size)
+		if (err == nil) != c.ok || length != c.length {
+			t.Errorf("%s: %d bytes, %v", c.header, length, err)
 		}
 		if c.ok && (req.Header.Get("Range") == "") != c.whole {
 			t.Errorf("%s: passed on as %q", c.header, req.Header.Get("Range"))
 		}
 	}
-	if req, _, err := with("Range", "bytes=0-").ranged(0); err != nil || req.Header.Get("Range") != "" {
+	if req, _, _, err := with("Range", "bytes=0-").ranged(0); err != nil || req.Header.Get("Range") != "" {
 		t.Errorf("a range of nothing: %v", err)
 	}
 }
@@ -54,11 +55,11 @@ func FuzzRange(f *testing.F) {
 		if size < 0 || size > 1<<20 {
 			return
 		}
-		req, start, err := with("Range", header).ranged(size)
+		req, start, length, err := with("Range", header).ranged(size)
 		if err != nil {
 			return
 		}
-		if start < 0 || start > 0 && start >= size {
+		if length < 0 || start < 0 || start > 0 && start >= size {
 			t.Errorf("%q of %d bytes begins at %d", header, size, start)
 		}
 		w := httptest.NewRecorder()

@@ -46,8 +46,11 @@ func (c *call) getBlob() error {
 			return err
 		}
 		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
-		req, first, err := c.ranged(b.Size)
+		req, first, length, err := c.ranged(b.Size)
 		if err != nil {
+			return err
+		}
+		if sent, err := c.redirect(ctx, b, length); sent || err != nil {
 			return err
 		}
 		in, err := c.r.openBlob(ctx, &c.op, b, first)
@@ -82,19 +85,19 @@ func plain(req *http.Request) bool {
 	return true
 }
 
-// ranged returns the request to serve content of a size for, and the first byte that it
-// asks for. Ranges that cannot be satisfied are an error of ours, and what the specification
+// ranged returns the request to serve content of a size for, the first byte that it asks for,
+// and how many it asks for. Ranges that cannot be satisfied are an error of ours, and what the specification
 // says to ignore is taken away, before net/http answers in its own words.
-func (c *call) ranged(size int64) (req *http.Request, start int64, err error) {
+func (c *call) ranged(size int64) (req *http.Request, start, length int64, err error) {
 	header := c.req.Header.Get("Range")
 	if header == "" {
-		return c.req, 0, nil
+		return c.req, 0, size, nil
 	}
 	list, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || size == 0 {
 		req := c.req.Clone(c.req.Context())
 		req.Header.Del("Range")
-		return req, 0, nil
+		return req, 0, size, nil
 	}
 	satisfiable, n := false, 0
 	for spec := range strings.SplitSeq(list, ",") {
@@ -107,7 +110,7 @@ func (c *call) ranged(size int64) (req *http.Request, start int64, err error) {
 		to, errTo := strconv.ParseUint(last, 10, 63)
 		switch n++; {
 		case !ok || n > maxRanges, first != "" && err != nil, last != "" && errTo != nil, first == "" && last == "", first != "" && last != "" && to < from:
-			return nil, 0, rangeError(size)
+			return nil, 0, 0, rangeError(size)
 		case first == "" && to > 0:
 			from = uint64(max(0, size-int64(to)))
 		case first == "" || int64(from) >= size:
@@ -116,11 +119,16 @@ func (c *call) ranged(size int64) (req *http.Request, start int64, err error) {
 		if !satisfiable {
 			satisfiable, start = true, int64(from)
 		}
+		end := size
+		if first != "" && last != "" {
+			end = min(size-1, int64(to)) + 1
+		}
+		length += end - int64(from)
 	}
 	if !satisfiable {
-		return nil, 0, rangeError(size)
+		return nil, 0, 0, rangeError(size)
 	}
-	return c.req, start, nil
+	return c.req, start, length, nil
 }
 
 func rangeError(size int64) error {

@@ -40,7 +40,7 @@ type tokenReply struct {
 // is no credential for another: it would never end.
 func (c *call) getToken() error {
 	q := c.req.URL.Query()
-	identity, err := c.r.authenticate(c.r.login, c.req, pullsOnly(q["scope"]))
+	identity, err := c.r.login(c.r.logins, c.req, pullsOnly(q["scope"]))
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *call) postToken() error {
 	case "password":
 		req := c.req.Clone(c.req.Context())
 		req.SetBasicAuth(form.Get("username"), form.Get("password"))
-		identity, err = c.r.authenticate(c.r.login, req, pullsOnly(form["scope"]))
+		identity, err = c.r.login(c.r.logins, req, pullsOnly(form["scope"]))
 	case "refresh_token":
 		refresh = form.Get("refresh_token")
 		identity, err = c.r.cfg.Verifier.Verify(c.req.Context(), auth.RefreshToken, audience, refresh)

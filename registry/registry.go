@@ -25,7 +25,7 @@ type Registry struct {
 	store   meta.Store
 	blobs   *storage.Blobs
 	auth    []auth.Authenticator // of everything but /token
-	login   []auth.Authenticator // of /token
+	logins  []auth.Authenticator // of /token
 	caches  caches
 	flights flights
 	// firstKeys has the object key that each upload begun here recorded with its row. It
@@ -33,6 +33,7 @@ type Registry struct {
 	firstKeys *lru.Cache[meta.UploadID, string]
 	keys      *lru.Cache[string, keyState]
 	headroom  *lru.Cache[meta.RepositoryID, headroom]
+	signed    *lru.Cache[string, signedURL]
 	logos     chan struct{} // held while one is decoded
 	running   chan struct{} // one for each request that is worked on; nil: without bound
 	sharedFor []string      // Cache-Control of tags, where it is Shared
@@ -57,7 +58,7 @@ func New(cfg Config) (*Registry, error) {
 		store:  cfg.Store,
 		blobs:  storage.NewBlobs(cfg.Bucket, &storage.Options{CacheBytes: cfg.BlobCache}),
 		auth:   cfg.Authenticators,
-		login:  cfg.Authenticators,
+		logins: cfg.Authenticators,
 		caches: newCaches(cfg.ManifestCache),
 		logos:  make(chan struct{}, maxLogos),
 		wake:   make(chan struct{}, 1),
@@ -75,11 +76,14 @@ func New(cfg Config) (*Registry, error) {
 		return nil, err
 	}
 	if cfg.Verifier != nil {
-		r.login = append([]auth.Authenticator{auth.Login(cfg.Verifier, audience)}, cfg.Authenticators...)
+		r.logins = append([]auth.Authenticator{auth.Login(cfg.Verifier, audience)}, cfg.Authenticators...)
 		// passwords before tokens, because both come behind Bearer
-		r.auth = slices.Insert(slices.Clone(r.login), 1, auth.Bearer(cfg.Verifier, audience))
+		r.auth = slices.Insert(slices.Clone(r.logins), 1, auth.Bearer(cfg.Verifier, audience))
 	}
 	if r.keys, err = lru.New[string, keyState](rememberedKeys); err != nil {
+		return nil, err
+	}
+	if r.signed, err = lru.New[string, signedURL](rememberedURLs); err != nil {
 		return nil, err
 	}
 	if r.headroom, err = lru.New[meta.RepositoryID, headroom](rememberedCounts); err != nil {

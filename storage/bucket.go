@@ -76,6 +76,24 @@ func OpenFile(ctx context.Context, b Bucket, key string) (*os.File, error) {
 	return nil, fmt.Errorf("storage: files of %T: %w", b, errors.ErrUnsupported)
 }
 
+// URLSigner is a [Bucket] that clients can read from by themselves, by a URL that is good for a
+// while.
+type URLSigner interface {
+	// SignedURL returns a URL for GETs of an object, also of ranges of it. It says nothing about
+	// whether the object is there. It returns an error wrapping errors.ErrUnsupported where the
+	// bucket has no such URLs after all.
+	SignedURL(ctx context.Context, key string, lifetime time.Duration) (string, error)
+}
+
+// SignedURL calls the bucket's [URLSigner]. One that has none is an error wrapping
+// errors.ErrUnsupported.
+func SignedURL(ctx context.Context, b Bucket, key string, lifetime time.Duration) (string, error) {
+	if s, ok := b.(URLSigner); ok {
+		return s.SignedURL(ctx, key, lifetime)
+	}
+	return "", fmt.Errorf("storage: signed URLs of %T: %w", b, errors.ErrUnsupported)
+}
+
 // Sweeper is a [Bucket] whose Put can leave something behind when its process is killed:
 // half-written files, unfinished multi-part uploads, under names that nothing refers to.
 type Sweeper interface {

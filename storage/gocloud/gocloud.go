@@ -19,11 +19,13 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -128,6 +130,19 @@ func (b *Bucket) OpenFile(_ context.Context, key string) (*os.File, error) {
 		return nil, fmt.Errorf("gocloud: files of a remote bucket: %w", errors.ErrUnsupported)
 	}
 	return b.folder.open(key)
+}
+
+// SignedURL implements [storage.URLSigner], where the driver can: S3, Google Cloud Storage and
+// Azure.
+func (b *Bucket) SignedURL(ctx context.Context, key string, lifetime time.Duration) (string, error) {
+	u, err := b.bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: lifetime, Method: http.MethodGet})
+	if gcerrors.Code(err) == gcerrors.Unimplemented {
+		return "", fmt.Errorf("gocloud: signed URL of %s: %w", key, errors.ErrUnsupported)
+	}
+	if err != nil {
+		return "", wrap("signed URL", key, err)
+	}
+	return u, nil
 }
 
 // buffers holds what Put copies through. blob.Writer.ReadFrom, which io.Copy would use,
