@@ -137,7 +137,7 @@ func (t *Throttle) Intercept(ctx context.Context, op *registry.Op, next func(con
 			return err
 		}
 	case op.Action == policy.GetDownloadURLForLayer && op.Method == http.MethodGet:
-		if err := t.bytesLeft(ctx, op); err != nil {
+		if err := t.left(ctx, op, 1); err != nil {
 			return err
 		}
 	case !op.Identity.IsAnonymous():
@@ -159,12 +159,12 @@ func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
 		rule = t.named
 		levels = append(levels, limit.Level{Key: pullPrefix + op.Identity.Account, Rule: rule.Rule})
 	}
-	if rule.Burst == 0 {
-		return t.bytesLeft(ctx, op)
-	}
 	cost := int64(1)
 	if op.Method == http.MethodHead {
 		cost = 0
+	}
+	if rule.Burst == 0 {
+		return t.left(ctx, op, cost)
 	}
 	q, err := limit.TakeAll(ctx, t.cfg.Limiter, levels, cost)
 	if err != nil {
@@ -192,10 +192,7 @@ func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
 		values := [...]string{rule.limit, strconv.FormatInt(min(left, rule.Burst), 10) + rule.window, source}
 		op.Header["Ratelimit-Limit"], op.Header["Ratelimit-Remaining"], op.Header["Ratelimit-Source"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	})
-	if cost == 0 {
-		return nil
-	}
-	return t.bytesLeft(ctx, op)
+	return t.left(ctx, op, cost)
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
@@ -211,10 +208,10 @@ func (t *Throttle) allowance(op *registry.Op) (limit.Allowance, string) {
 	return t.cfg.Limits.NamedBytes, bytesPrefix + op.Identity.Account
 }
 
-// bytesLeft refuses who has used up the month's bytes.
-func (t *Throttle) bytesLeft(ctx context.Context, op *registry.Op) error {
+// left refuses who has used up the month's bytes, unless what is asked for costs nothing.
+func (t *Throttle) left(ctx context.Context, op *registry.Op, cost int64) error {
 	a, key := t.allowance(op)
-	if a == 0 {
+	if a == 0 || cost == 0 {
 		return nil
 	}
 	q, err := a.Use(ctx, t.cfg.Meter, key, 0)
