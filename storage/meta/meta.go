@@ -170,6 +170,9 @@ type Tx interface {
 	// CountRepositories returns how many repositories an account has, but no more than
 	// limit.
 	CountRepositories(account AccountID, limit int) (int, error)
+	// LinkedBytes returns the size of all blobs that the repositories of an account have links
+	// to, each counted once. It reads all of them.
+	LinkedBytes(account AccountID) (int64, error)
 	// Due returns up to limit reviews whose time has come, the oldest first.
 	Due(now time.Time, limit int) ([]Review, error)
 	// CountDue returns how many reviews Due would return without a limit, but no more than

@@ -296,6 +296,23 @@ func (t *tx) CountRepositories(account meta.AccountID, limit int) (int, error) {
 	return len(list), nil
 }
 
+func (t *tx) LinkedBytes(account meta.AccountID) (n int64, err error) {
+	counted := map[manifest.Digest]bool{}
+	repositories, _ := scan[meta.Repository](t, encode("repository", string(account)), "", 0, false)
+	for _, r := range repositories {
+		links, _ := scan[meta.Link](t, encode("link", int64(r.ID)), "", 0, false)
+		for _, l := range links {
+			b, err := t.Blobs().Get(meta.BlobKey(l.Digest))
+			if err != nil || counted[l.Digest] {
+				continue
+			}
+			counted[l.Digest] = true
+			n += b.Size
+		}
+	}
+	return n, nil
+}
+
 func (t *tx) Due(now time.Time, limit int) (due []meta.Review, err error) {
 	reviews, _ := scan[meta.Review](t, encode(byDue), "", limit, false)
 	for _, r := range reviews {

@@ -114,3 +114,21 @@ func testImages(t *testing.T, s meta.Store) {
 		return nil
 	})
 }
+
+func testLinkedBytes(t *testing.T, s meta.Store) {
+	update(t, s, put(meta.Tx.Repositories,
+		meta.Repository{ID: 1, Account: "1", Name: "x"}, meta.Repository{ID: 2, Account: "1", Name: "y"}, meta.Repository{ID: 3, Account: "10", Name: "y"}))
+	update(t, s, put(meta.Tx.Blobs, meta.Blob{Digest: "a", Size: 1}, meta.Blob{Digest: "b", Size: 10 << 40}, meta.Blob{Digest: "c", Size: 100}, meta.Blob{Digest: "d", Size: 1000}))
+	update(t, s, put(meta.Tx.Links, meta.Link{Repository: 1, Digest: "a"}, meta.Link{Repository: 1, Digest: "b"}, meta.Link{Repository: 2, Digest: "b"},
+		meta.Link{Repository: 3, Digest: "b"}, meta.Link{Repository: 3, Digest: "c"}, meta.Link{Repository: 4, Digest: "d"}))
+	view(t, s, func(tx meta.Tx) error {
+		for account, want := range map[meta.AccountID]int64{"1": 1 + 10<<40, "10": 100 + 10<<40, "2": 0} {
+			n, err := tx.LinkedBytes(account)
+			if err != nil {
+				return err
+			}
+			same(t, "bytes of "+string(account), n, want)
+		}
+		return nil
+	})
+}

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) meta.Store) {
 		{"AliasesByAccountLookAndState", testAliases},
 		{"AccessKeysOfAPrincipal", testAccessKeys},
 		{"ImagesInPagesAndCounted", testImages},
+		{"LinkedBytes", testLinkedBytes},
 		{"DueAndIdle", testDue},
 		{"CountersAddUp", testCounters},
 		{"FlushesAreAddedOnce", testFlushes},

@@ -126,6 +126,7 @@ func askEverything(t *testing.T, s meta.Store) {
 		ask(tx.Images(1, d, 100))
 		ask(tx.CountImages(1, 100))
 		ask(tx.CountRepositories("000000000001", 100))
+		ask(tx.LinkedBytes("000000000001"))
 		ask(tx.Due(time.Now(), 100))
 		ask(tx.CountDue(time.Now(), 100))
 		ask(tx.IdleUploads(time.Now(), 100))

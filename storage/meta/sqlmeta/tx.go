@@ -202,6 +202,16 @@ func (t *tx) CountRepositories(account meta.AccountID, limit int) (int, error) {
 	return t.count("repository WHERE account = ?", string(account), limit)
 }
 
+func (t *tx) LinkedBytes(account meta.AccountID) (n int64, err error) {
+	c, err := t.conn()
+	if err != nil {
+		return 0, err
+	}
+	err = c.one("linked bytes", "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blob WHERE digest IN "+
+		"(SELECT link.digest FROM repository JOIN link ON link.repository = repository.id WHERE repository.account = ?)", []any{string(account)}, integer[int64]{&n})
+	return n, err
+}
+
 func (t *tx) count(of string, key any, limit int) (int, error) {
 	c, err := t.conn()
 	if err != nil {
