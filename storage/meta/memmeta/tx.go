@@ -298,9 +298,9 @@ func (t *tx) CountRepositories(account meta.AccountID, limit int) (int, error) {
 
 func (t *tx) LinkedBytes(account meta.AccountID) (n int64, err error) {
 	counted := map[manifest.Digest]bool{}
-	repositories, _ := scan[meta.Repository](t, encode("repository", string(account)), "", 0, false)
+	repositories, _ := scan[meta.Repository](t, encode("repository", string(account)), "", -1, false)
 	for _, r := range repositories {
-		links, _ := scan[meta.Link](t, encode("link", int64(r.ID)), "", 0, false)
+		links, _ := scan[meta.Link](t, encode("link", int64(r.ID)), "", -1, false)
 		for _, l := range links {
 			b, err := t.Blobs().Get(meta.BlobKey(l.Digest))
 			if err != nil || counted[l.Digest] {
