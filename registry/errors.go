@@ -118,6 +118,16 @@ var wireErrors = []wireError{
 // internal is the row of every other error.
 var internal = wireError{errors.New("internal error"), "UNKNOWN", http.StatusInternalServerError}
 
+// Status returns what a client is told of an error: the status of HTTP and the distribution
+// specification's code, 200 and "" for nil. The control plane has words of its own.
+func Status(err error) (status int, code string) {
+	if err == nil {
+		return http.StatusOK, ""
+	}
+	row, _, _ := wire(err)
+	return row.status, row.code
+}
+
 // wire finds the row of an error and the words for the client. Errors of package manifest
 // speak of the client's own input and are shown as they are; others have the text of their
 // row unless an [Error] has words.

@@ -39,6 +39,9 @@ type Registry struct {
 	sharedFor []string      // Cache-Control of tags, where it is Shared
 	wake      chan struct{} // tells Run of new events
 
+	readying sync.Mutex // held while whether it is ready is asked
+	ready    readiness
+
 	following sync.Mutex // held while who follows changes
 	followers atomic.Pointer[[]*func(event.Event)]
 }

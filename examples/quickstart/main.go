@@ -27,8 +27,23 @@
 //	-public-url URL         where clients reach the server, if a proxy stands before it
 //	-tls-cert, -tls-key     files of a certificate and its key, to serve HTTPS
 //	-manifest-cache BYTES   memory for manifests; 0: none, every pull asks the store
-//	-pull-rate 0            no limit on pulls. There is no limiter, and any other value is
-//	                        refused rather than ignored
+//	-pull-rate RATE         how many images an address may pull a second, in bursts of 100
+//	                        or more; an account ten times as many; 0, as it is: no limit
+//	-access-log FILE        a line of JSON for every request; - is standard output
+//	-shared-max-age TIME    how long caches before the server may serve where tags lead, such
+//	                        as 60s; 0, as it is: they are told to keep nothing
+//	-trusted-proxies LIST   addresses or networks whose X-Forwarded-For is believed
+//	-private-addr ADDRESS   where to answer the operator, on a loopback address: /metrics for
+//	                        Prometheus, /usage for bills, /takedowns
+//
+// Pulls are counted, and shown in the gallery. The private address has no password; it answers
+//
+//	GET /metrics                           see package registry/prom
+//	GET /usage?month=2026-11&format=csv    pulls, bytes sent and stored of each account
+//	GET /takedowns                         what is suspended, as JSON
+//	POST /takedowns                        suspends: {"account": "...", "repository": "...", "reason": "...", "by": "..."},
+//	                                       or with "alias" or "digest" instead; see registry.Suspension
+//	DELETE /takedowns                      restores, with the same body
 //
 // SIGINT and SIGTERM let running requests finish, for up to 30 seconds, and then close the
 // store and the bucket.
@@ -45,6 +60,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -59,8 +75,10 @@ import (
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/auth/basic"
 	"github.com/esplanade-registry/esplanade/auth/token"
+	"github.com/esplanade-registry/esplanade/gallery"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/policy/iam"
+	"github.com/esplanade-registry/esplanade/policy/limit"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
 	"github.com/esplanade-registry/esplanade/registry/gc"
@@ -81,7 +99,11 @@ func main() {
 // options are the flags.
 type options struct {
 	addr, data, publicURL, cert, key string
+	private, accessLog               string
 	cache                            int64
+	pullRate                         float64
+	sharedMaxAge                     time.Duration
+	trusted                          []netip.Prefix // proxies
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -93,21 +115,49 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.StringVar(&o.cert, "tls-cert", "", "`file` of the certificate, to serve HTTPS")
 	fs.StringVar(&o.key, "tls-key", "", "`file` of the certificate's key")
 	fs.Int64Var(&o.cache, "manifest-cache", registry.DefaultManifestCache, "`bytes` of memory for manifests; 0: no caching at all")
-	rate := fs.Float64("pull-rate", 0, "limit of pulls; 0, the only value: there is no limiter")
+	fs.Float64Var(&o.pullRate, "pull-rate", 0, "`images` that an address may pull a second, an account ten times as many; 0: no limit")
+	fs.StringVar(&o.accessLog, "access-log", "", "`file` for a line of every request; -: standard output")
+	fs.DurationVar(&o.sharedMaxAge, "shared-max-age", 0, "how long caches before the server may serve where tags lead; 0: not at all")
+	fs.StringVar(&o.private, "private-addr", "", "loopback `host:port` for the operator: /metrics, /usage, /takedowns")
+	fs.Func("trusted-proxies", "`addresses` or networks whose X-Forwarded-For is believed, with commas", func(s string) (err error) {
+		o.trusted, err = prefixes(s)
+		return err
+	})
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	switch {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case *rate != 0:
-		return o, errors.New("-pull-rate must be 0: there is no limiter, and to ignore a limit would mislead")
+	case !(o.pullRate >= 0) || o.pullRate > maxPullRate:
+		return o, fmt.Errorf("-pull-rate must be from 0 to %g", float64(maxPullRate))
 	case (o.cert == "") != (o.key == ""):
 		return o, errors.New("-tls-cert and -tls-key go together")
 	case o.cache == 0:
 		o.cache = -1
 	}
 	return o, nil
+}
+
+// maxPullRate is where limits end; a limiter counts nanoseconds.
+const maxPullRate = 1e9
+
+// prefixes reads a list of addresses and networks.
+func prefixes(s string) (list []netip.Prefix, err error) {
+	for part := range strings.SplitSeq(s, ",") {
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(part); err == nil {
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }
 
 // shutdownTime is how long running requests may take to finish.
@@ -160,13 +210,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	tokens, keys := token.New(registry.SigningKeys(store)), creds.keys()
-	reg, err := registry.New(registry.Config{
-		Store: store, Bucket: bucket, Issuer: tokens, Verifier: tokens,
+	cfg := registry.Config{
+		Store: store, Bucket: bucket, Issuer: tokens, Verifier: tokens, Logins: limit.NewLogins(nil),
 		Authenticators: []auth.Authenticator{basic.NewKeys(keys, "esplanade")}, AccessKeys: keys,
 		Evaluators: []policy.Evaluator{policy.Public{}, iam.New(nil, registry.Policies{Store: store})},
-		PublicURL:  o.publicURL, ManifestCache: o.cache, CreateOnPush: true, Logger: logger,
+		PublicURL:  o.publicURL, TrustedProxies: o.trusted, ManifestCache: o.cache, SharedMaxAge: o.sharedMaxAge, CreateOnPush: true, Logger: logger,
 		AliasDecider: registry.Always{}, Quotas: registry.Quotas{TagsPerImage: -1},
-	})
+	}
+	e, err := open(&cfg, o, stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	reg, err := registry.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -179,11 +235,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	pages, err := site.New(site.Config{Registry: reg, Logger: logger})
+	pages, err := site.New(site.Config{Registry: reg, Gallery: gallery.Config{Metrics: site.Metrics(e.meter)}, Logger: logger})
 	if err != nil {
 		return err
 	}
-	return serve(ctx, o, reg, control, pages, logger, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
+	return serve(ctx, o, &host{reg, control, pages, e, gc.New(reg, &gc.Options{Logger: logger}), logger}, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
 }
 
 // makeFolder makes a folder and those above it, each to stay after a power cut.
@@ -212,67 +268,99 @@ func makeFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// host is what answers, and what runs beside.
+type host struct {
+	reg     *registry.Registry
+	control http.Handler
+	pages   *site.Site
+	eyes    *eyes
+	garbage *gc.Collector
+	logger  *slog.Logger
+}
+
 // serve answers until ctx ends, and returns when all that runs has finished.
-func serve(ctx context.Context, o options, reg *registry.Registry, control http.Handler, pages *site.Site, logger *slog.Logger, ready func(net.Addr)) error {
+func serve(ctx context.Context, o options, s *host, ready func(net.Addr)) error {
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           handler(reg, control, pages),
+	public := &http.Server{
+		Handler:           s,
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	if o.cert != "" {
 		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+		public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	serving := make(chan error, 2)
+	if o.private != "" {
+		private, err := listenPrivately(o.private)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		operator := &http.Server{Handler: s.eyes.operator(s.reg, s.garbage), ReadHeaderTimeout: 30 * time.Second, ErrorLog: public.ErrorLog}
+		defer operator.Close() //nolint:errcheck // nothing is lost
+		s.logger.Info("the operator's address", "url", "http://"+private.Addr().String())
+		go func() {
+			if err := operator.Serve(private); !errors.Is(err, http.ErrServerClosed) {
+				serving <- err
+			}
+		}()
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	running := make(chan error, 3)
-	go func() { running <- reg.Run(background) }()
-	go func() { running <- gc.New(reg, &gc.Options{Logger: logger}).Run(background) }()
-	go func() { running <- pages.Run(background) }()
-	serving := make(chan error, 1)
+	jobs := []func(context.Context) error{
+		s.reg.Run, s.garbage.Run, s.pages.Run,
+		func(ctx context.Context) error { return s.eyes.meter.Run(ctx, s.reg) },
+	}
+	running := make(chan error, len(jobs))
+	for _, job := range jobs {
+		go func() { running <- job(background) }()
+	}
 	go func() {
 		if o.cert != "" {
-			serving <- server.ServeTLS(listener, "", "")
+			serving <- public.ServeTLS(listener, "", "")
 		} else {
-			serving <- server.Serve(listener)
+			serving <- public.Serve(listener)
 		}
 	}()
 	ready(listener.Addr())
 	select {
 	case err = <-serving:
 	case <-ctx.Done():
-		logger.Info("finishing what runs")
+		s.logger.Info("finishing what runs")
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		if err = server.Shutdown(limit); err != nil {
-			err = errors.Join(err, server.Close())
+		if err = public.Shutdown(limit); err != nil {
+			err = errors.Join(err, public.Close())
 		}
 	}
 	cancel()
-	return errors.Join(err, <-running, <-running, <-running)
+	for range jobs {
+		err = errors.Join(err, <-running)
+	}
+	return err
 }
 
-// handler passes the registry what is the registry's, and the rest to the gallery. A ServeMux would answer odd paths with
+// ServeHTTP passes the registry what is the registry's, and the rest to the gallery. A ServeMux would answer odd paths with
 // redirects of its own, where clients expect the errors of the protocol.
-func handler(reg, control, pages http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch p := r.URL.Path; {
-		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
-			reg.ServeHTTP(w, r)
-		case p == "/" && r.Method == http.MethodPost:
-			control.ServeHTTP(w, r)
-		default:
-			pages.ServeHTTP(w, r)
-		}
-	})
+func (s *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch p := r.URL.Path; {
+	case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
+		s.reg.ServeHTTP(w, r)
+	case p == "/" && r.Method == http.MethodPost:
+		s.control.ServeHTTP(w, r)
+	case p == "/-/readyz":
+		s.reg.ServeReady(w, r)
+	default:
+		s.pages.ServeHTTP(w, r)
+	}
 }
 
 // greet says what a person needs to begin.

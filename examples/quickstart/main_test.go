@@ -165,7 +165,7 @@ func TestFlags(t *testing.T) {
 		cache int64
 	}{
 		{"", true, 16 << 20}, {"-manifest-cache 0", true, -1}, {"-manifest-cache 1000", true, 1000}, {"-pull-rate 0", true, 16 << 20},
-		{"-pull-rate 5", false, 0}, {"-tls-cert x", false, 0}, {"serve", false, 0}, {"-no-such-flag", false, 0},
+		{"-pull-rate 5", true, 16 << 20}, {"-pull-rate 1000000000", true, 16 << 20}, {"-pull-rate -1", false, 0}, {"-pull-rate NaN", false, 0}, {"-pull-rate 1e10", false, 0}, {"-tls-cert x", false, 0}, {"serve", false, 0}, {"-no-such-flag", false, 0},
 	} {
 		o, err := parse(strings.Fields(c.args), io.Discard)
 		if (err == nil) != c.ok || err == nil && o.cache != c.cache {

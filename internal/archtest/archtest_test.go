@@ -22,6 +22,10 @@ manifest:
 auth:
 policy:                    auth manifest
 policy/iam:                auth policy
+policy/limit/internal/gcra:
+policy/limit:              policy policy/limit/internal/gcra
+policy/limit/limittest:    policy/limit
+policy/limit/redislimit:   policy/limit policy/limit/internal/gcra
 gallery/markdown:
 gallery:                   gallery/markdown manifest
 gallery/internal/match:    gallery
@@ -47,7 +51,13 @@ registry/accounts:         auth policy/iam storage/meta
 registry/gc:               registry
 registry/importer:         manifest registry
 registry/repair:           manifest registry storage storage/meta
-registry/site:             auth gallery gallery/memindex manifest registry registry/event
+registry/accesslog:        policy registry
+registry/prom:             registry registry/accesslog registry/gc
+registry/otel:             registry registry/accesslog
+registry/throttle:         policy policy/limit registry
+registry/meter:            manifest policy policy/limit registry storage/meta
+registry/webhook:          registry/event
+registry/site:             auth gallery gallery/memindex manifest registry registry/event registry/meter
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
 examples/cluster:          auth auth/basic auth/token policy policy/iam registry registry/accounts registry/ecrpublic registry/gc registry/site storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
@@ -55,7 +65,7 @@ examples/cedar:            auth auth/basic auth/token policy registry storage/go
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
 examples/import:           auth registry registry/importer storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
-examples/quickstart:       auth auth/basic auth/token policy policy/iam registry registry/ecrpublic registry/gc registry/site storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accesslog registry/ecrpublic registry/gc registry/meter registry/prom registry/site registry/throttle storage/gocloud storage/meta/sqlmeta
 examples/repair:           registry/repair storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 internal/archtest:
 internal/browser:
@@ -92,6 +102,8 @@ const modules = `
 manifest:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/go-digest github.com/opencontainers/image-spec
 auth/token:             github.com/go-jose/go-jose/v4 github.com/hashicorp/golang-lru/v2
 policy/iam:             github.com/hashicorp/golang-lru/v2
+policy/limit:           github.com/hashicorp/golang-lru/v2
+policy/limit/redislimit: github.com/redis/go-redis/v9
 auth/sigv4:             github.com/aws/aws-sdk-go-v2
 gallery:                github.com/dustin/go-humanize github.com/opencontainers/image-spec
 gallery/markdown:       github.com/microcosm-cc/bluemonday github.com/yuin/goldmark golang.org/x/net
@@ -104,7 +116,10 @@ storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree
 storage/meta/metatest:  github.com/google/go-cmp
 storage/meta/sqlmeta:   github.com/jackc/pgx/v5 modernc.org/sqlite
-registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec
+registry:               github.com/hashicorp/golang-lru/v2 github.com/opencontainers/image-spec golang.org/x/sync
+registry/meter:         github.com/axiomhq/hyperloglog github.com/hashicorp/golang-lru/v2
+registry/otel:          go.opentelemetry.io/otel go.opentelemetry.io/otel/trace
+registry/prom:          github.com/prometheus/client_golang
 registry/ecrpublic:     github.com/go-json-experiment/json
 registry/importer:      oras.land/oras-go/v2
 registry/repair:        golang.org/x/time
@@ -114,7 +129,7 @@ examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev
 examples/gallery:       github.com/opencontainers/image-spec gocloud.dev
 examples/import:        github.com/gofrs/flock gocloud.dev oras.land/oras-go/v2
-examples/quickstart:    github.com/gofrs/flock gocloud.dev
+examples/quickstart:    github.com/gofrs/flock github.com/prometheus/client_golang gocloud.dev
 examples/repair:        github.com/gofrs/flock gocloud.dev
 `
 
@@ -125,6 +140,7 @@ const registryLinks = `
 github.com/hashicorp/golang-lru/v2
 github.com/opencontainers/go-digest
 github.com/opencontainers/image-spec
+golang.org/x/sync
 `
 
 // registryLinksNot is packages of the standard library that package registry must not

@@ -5,9 +5,9 @@
 //	defer lines.Close()
 //	cfg.Observers = append(cfg.Observers, accesslog.New(slog.New(slog.NewJSONHandler(lines, nil))))
 //
-// A handler is called before the next request of the client is read, so one that waits holds
-// pulls up: a [Writer] under it never waits, and drops lines instead when what it writes to
-// has stopped.
+// A handler is called before net/http sends the end of a reply, so one that waits holds pulls
+// up. A [Writer] under it never waits, and drops lines instead when what it writes to has
+// stopped.
 //
 // # Attributes
 //

@@ -14,12 +14,11 @@ func clean(s string, limit int) string {
 	}
 	const mark = "…"
 	var b strings.Builder
-	for i, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
 			r = utf8.RuneError
 		}
-		rest := s[i:]
-		if b.Len()+utf8.RuneLen(r) > limit-len(mark) && len(rest) > len(mark) {
+		if b.Len()+utf8.RuneLen(r)+len(mark) > limit {
 			b.WriteString(mark)
 			break
 		}

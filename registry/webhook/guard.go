@@ -12,7 +12,7 @@ import (
 )
 
 // ErrAddress is wrapped by the error about a connection to an address that is refused.
-var ErrAddress = fmt.Errorf("the address is not public: %w", fs.ErrPermission)
+var ErrAddress = fmt.Errorf("the address is refused: %w", fs.ErrPermission)
 
 // Transport returns a transport for URLs that come from others than the host. It connects to
 // public unicast addresses and those in allow, and fails with [ErrAddress] for others: loopback,

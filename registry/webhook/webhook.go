@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webhook: URL: %w", err)
 	}
-	g := guard{allow: append([]netip.Prefix(nil), cfg.Allow...), only: u.Scheme == "http"}
+	g := guard{allow: slices.Clone(cfg.Allow), only: u.Scheme == "http"}
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		return nil, errors.New("webhook: URL is not an https URL")

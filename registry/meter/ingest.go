@@ -1,0 +1,145 @@
+package meter
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/esplanade-registry/esplanade/manifest"
+	"github.com/esplanade-registry/esplanade/storage/meta"
+)
+
+// Line is one request that a cache before the registry has answered, as a line of JSON in its
+// access log. nginx writes it so:
+//
+//	log_format esplanade escape=json '{"time":"$time_iso8601","remote":"$remote_addr","method":"$request_method",'
+//		'"path":"$uri","status":"$status","bytes":"$body_bytes_sent","cache":"$upstream_cache_status",'
+//		'"digest":"$upstream_http_docker_content_digest","agent":"$http_user_agent"}';
+type Line struct {
+	Time   time.Time       `json:"time"`
+	Remote string          `json:"remote"` // address of the client
+	Method string          `json:"method"`
+	Path   string          `json:"path"`
+	Status int             `json:"status,string"`
+	Bytes  int64           `json:"bytes,string"` // of the body
+	Cache  string          `json:"cache"`        // HIT, STALE, UPDATING or REVALIDATED: the cache has answered
+	Digest manifest.Digest `json:"digest"`       // Docker-Content-Digest of the answer
+	Agent  string          `json:"agent"`
+}
+
+// maxLine bounds a line, in bytes.
+const maxLine = 64 << 10
+
+// Ingested says what became of the lines of a log.
+type Ingested struct {
+	Lines   int // all
+	Counted int // that were requests which the cache answered, for repositories that there are
+	Bad     int // that cannot be read
+}
+
+// Ingest counts the requests in the log of a cache that the registry has not seen, until r ends.
+// Each line is to be given to one node, once: a program that follows the log, or reads it when it is
+// rotated, remembers how far it has come. Lines that tell of requests which the registry has answered
+// are passed over, so that the whole log can be given; what cannot be read is counted and
+// passed over too.
+func (m *Meter) Ingest(ctx context.Context, r io.Reader) (n Ingested, err error) {
+	in := bufio.NewReaderSize(r, maxLine)
+	repositories := map[string]meta.Repository{}
+	for {
+		raw, err := in.ReadSlice('\n')
+		long := errors.Is(err, bufio.ErrBufferFull)
+		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a line that is too long
+			_, err = in.ReadSlice('\n')
+		}
+		if len(raw) > 0 && !(len(raw) == 1 && raw[0] == '\n') {
+			n.Lines++
+			var l Line
+			switch {
+			case long || json.Unmarshal(raw, &l) != nil:
+				n.Bad++
+			default:
+				counted, err := m.ingest(ctx, repositories, l)
+				if err != nil {
+					return n, err
+				}
+				if counted {
+					n.Counted++
+				}
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return n, nil
+		case err != nil:
+			return n, fmt.Errorf("meter: log: %w", err)
+		}
+	}
+}
+
+// answered are the cache's words for what it answered by itself. After REVALIDATED the registry
+// has said 304, which it counts as no pull.
+var answered = map[string]bool{"HIT": true, "STALE": true, "UPDATING": true, "REVALIDATED": true}
+
+func (m *Meter) ingest(ctx context.Context, repositories map[string]meta.Repository, l Line) (bool, error) {
+	rest, ok := strings.CutPrefix(l.Path, "/v2/")
+	if !ok || !answered[l.Cache] || l.Method != "GET" && l.Method != "HEAD" || l.Status != 200 && l.Status != 206 || l.Bytes < 0 {
+		return false, nil
+	}
+	name, ref, isManifest := cutLast(rest, "/manifests/")
+	if !isManifest {
+		if name, ref, ok = cutLast(rest, "/blobs/"); !ok {
+			return false, nil
+		}
+	}
+	reference, err := manifest.ParseReference(ref)
+	if err != nil {
+		return false, nil
+	}
+	repo, known := repositories[name]
+	if !known {
+		alias, own, _ := strings.Cut(name, "/")
+		if repo, err = m.cfg.Store.Find(ctx, alias, own); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		repositories[name] = repo
+	}
+	if repo.ID == 0 {
+		return false, nil
+	}
+	w := what{repository: repo.ID, account: repo.Account, hour: hourOf(l.Time)}
+	if !isManifest {
+		if l.Method == "GET" && l.Bytes > 0 {
+			m.count(w, l.Bytes, netip.Addr{})
+		}
+		return true, nil
+	}
+	if l.Status != 200 {
+		return false, nil
+	}
+	w.head, w.tag, w.digest, w.client = l.Method == "HEAD", reference.Tag, reference.Digest, ClientOf(l.Agent)
+	if _, err := manifest.ParseDigest(string(l.Digest)); err == nil {
+		w.digest = l.Digest
+	}
+	remote, err := netip.ParseAddr(l.Remote)
+	if err != nil {
+		remote = netip.Addr{}
+	}
+	m.count(w, l.Bytes, remote)
+	return true, nil
+}
+
+// cutLast parts s at the last sep.
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
