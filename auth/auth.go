@@ -159,7 +159,11 @@ func Bearer(v Verifier, audience string) Authenticator {
 // Credential returns what follows a scheme in the Authorization header, and whether the
 // scheme is there. Nothing at all may follow it.
 func Credential(r *http.Request, scheme string) (string, bool) {
-	got, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	list := r.Header["Authorization"] // not by Get, which looks at every letter of the name
+	if len(list) == 0 {
+		return "", false
+	}
+	got, rest, _ := strings.Cut(list[0], " ")
 	if !strings.EqualFold(got, scheme) {
 		return "", false
 	}

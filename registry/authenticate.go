@@ -40,8 +40,11 @@ type Logins interface {
 
 // login authenticates a request that may come with a user name and a password.
 func (r *Registry) login(list []auth.Authenticator, req *http.Request, pull bool) (auth.Identity, error) {
+	if r.cfg.Logins == nil || req.Header["Authorization"] == nil {
+		return r.authenticate(list, req, pull)
+	}
 	user, password, ok := req.BasicAuth()
-	if r.cfg.Logins == nil || !ok {
+	if !ok {
 		return r.authenticate(list, req, pull)
 	}
 	client := r.remote(req)
@@ -85,7 +88,7 @@ func (r *Registry) authenticate(list []auth.Authenticator, req *http.Request, pu
 			return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
 		}
 	}
-	if len(list) > 0 && req.Header.Get("Authorization") != "" {
+	if len(list) > 0 && len(req.Header["Authorization"]) > 0 {
 		return auth.Identity{}, &badCredentialError{fmt.Errorf("%w: of no known kind", auth.ErrInvalidCredential)}
 	}
 	return auth.Identity{}, nil

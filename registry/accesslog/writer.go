@@ -12,6 +12,8 @@ import (
 const (
 	// DefaultBuffer is how many bytes wait in a [Writer] if [NewWriter] is not told.
 	DefaultBuffer = 1 << 20
+	// Delay is how long a line waits for others, so that they are written at once.
+	Delay = 100 * time.Millisecond
 	// CloseTimeout is how long [Writer.Close] waits.
 	CloseTimeout = 5 * time.Second
 )
@@ -27,6 +29,7 @@ type Writer struct {
 	mu      sync.Mutex
 	waiting []byte
 	spare   []byte        // to wait in next
+	hurry   chan struct{} // tells who waits for more lines that there are enough
 	idle    chan struct{} // closed when all is written; nil while nothing is being written
 	closed  bool
 	dropped int64
@@ -34,13 +37,14 @@ type Writer struct {
 }
 
 // NewWriter returns a writer to w in which up to size bytes wait, and as many are being
-// written: [DefaultBuffer] if size is 0. Lines that come while others are being written go in one
-// Write. Nothing runs while no line waits.
+// written: [DefaultBuffer] if size is 0. Lines are written [Delay] after they came, those of that time
+// in one Write: a write for each would cost as much as the rest of a pull. What a process that is
+// killed has not written yet is lost. Nothing runs while no line waits.
 func NewWriter(w io.Writer, size int) *Writer {
 	if size <= 0 {
 		size = DefaultBuffer
 	}
-	return &Writer{w: w, size: size}
+	return &Writer{w: w, size: size, hurry: make(chan struct{}, 1)}
 }
 
 // Write keeps a copy of p for writing, or drops it if there is no room; that is no error. After
@@ -61,7 +65,33 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.idle = make(chan struct{})
 		go w.drain(w.idle)
 	}
+	if len(w.waiting) > w.size/2 {
+		w.rouse()
+	}
 	return len(p), nil
+}
+
+// rouse has what waits written without delay.
+func (w *Writer) rouse() {
+	select {
+	case w.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// gather waits for more lines, the caller holds mu.
+func (w *Writer) gather() {
+	if w.closed {
+		return
+	}
+	w.mu.Unlock()
+	defer w.mu.Lock()
+	timer := time.NewTimer(Delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.hurry:
+	}
 }
 
 // drain writes until nothing waits.
@@ -70,6 +100,7 @@ func (w *Writer) drain(idle chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.waiting) > 0 {
+		w.gather()
 		batch := w.waiting
 		w.waiting, w.spare = w.spare[:0], nil
 		w.mu.Unlock()
@@ -117,6 +148,7 @@ func (w *Writer) Dropped() int64 {
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	w.closed = true
+	w.rouse()
 	idle := w.idle
 	w.mu.Unlock()
 	if idle != nil {

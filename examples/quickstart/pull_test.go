@@ -1,0 +1,74 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/esplanade-registry/esplanade/policy"
+	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/registrytest"
+)
+
+// watched is a registry with an image, with all that watches and limits as the flags turn it on.
+func watched(t testing.TB, all bool) *registrytest.Server {
+	t.Helper()
+	s := registrytest.New(t, func(cfg *registry.Config) {
+		cfg.Evaluators = []policy.Evaluator{policy.Public{}, policy.Owner{}}
+		if !all {
+			return
+		}
+		e, err := open(cfg, options{pullRate: maxPullRate, private: "127.0.0.1:0", accessLog: filepath.Join(t.TempDir(), "access.log")}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.close() }) //nolint:errcheck // the file goes with the test
+	})
+	s.Push("test/hat", registrytest.Image{}, "v1")
+	return s
+}
+
+// discard is a reply that nobody reads.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+
+func pull(t testing.TB, s http.Handler) func() {
+	req := httptest.NewRequestWithContext(t.Context(), "GET", "http://registry.test/v2/test/hat/manifests/v1", nil)
+	w := &discard{http.Header{}}
+	return func() {
+		clear(w.header)
+		s.ServeHTTP(w, req)
+	}
+}
+
+// maxAllocs is how many allocations a pull may cost with everything on, of this module's own: net/http's
+// are beyond it.
+const maxAllocs = 17
+
+func TestAllocsOfPull(t *testing.T) {
+	s := watched(t, true)
+	if os.Getenv("GOFLAGS") == "-race" {
+		t.Skip("the race detector allocates")
+	}
+	if n := testing.AllocsPerRun(1000, pull(t, s)); n > maxAllocs {
+		t.Errorf("a pull makes %v allocations, and may make %d", n, maxAllocs)
+	}
+}
+
+func BenchmarkPull(b *testing.B) {
+	for name, all := range map[string]bool{"plain": false, "all": true} {
+		b.Run(name, func(b *testing.B) {
+			f := pull(b, watched(b, all))
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+}
