@@ -43,6 +43,10 @@ type Config struct {
 	Tagline string
 	// Footer is links at the foot of every page, such as terms of use.
 	Footer []Link
+	// Report returns the URL where anybody reports a repository to the operator, by its name, such as
+	// https://example.com/abuse?repository=acme%2Fhat; the pages have no such link if it is
+	// nil, or where it returns "".
+	Report func(name string) string
 	// Overlay has files that take the place of the site's own, by the same names: templates
 	// (layout.tmpl, home.tmpl, ...) and static/ (logo.svg). static/theme.css is added to the
 	// style sheet: it may set the CSS variables that style.css begins with.

@@ -41,8 +41,17 @@ func (s *Site) functions() template.FuncMap {
 		"below":   func(name string) string { _, rest, _ := strings.Cut(name, "/"); return rest },
 		"join":    strings.Join,
 		"plural":  func(n int, word string) string { return plural(int64(n), word) },
+		"report":  s.report,
 		"kind":    func(s string) string { return Kind(s).Label() },
 	}
+}
+
+// report returns where a repository is reported, "" for nowhere.
+func (s *Site) report(name string) string {
+	if s.cfg.Report == nil {
+		return ""
+	}
+	return s.cfg.Report(name)
 }
 
 // to returns the path of a page: of a repository or publisher, or of a view of it. Each part

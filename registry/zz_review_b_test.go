@@ -23,7 +23,7 @@ type zzShared struct {
 	views atomic.Int32
 }
 
-func (z *zzShared) Watch(ctx context.Context, hear func(string), on, off func()) error { <-ctx.Done(); return nil }
+func (z *zzShared) Watch(ctx context.Context, hear func(string), on, off func()) { <-ctx.Done() }
 
 func (z *zzShared) View(ctx context.Context, fn func(meta.Tx) error) error {
 	z.views.Add(1)

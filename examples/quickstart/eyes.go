@@ -20,6 +20,7 @@ import (
 	"github.com/esplanade-registry/esplanade/policy/limit"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/accesslog"
+	"github.com/esplanade-registry/esplanade/registry/event"
 	"github.com/esplanade-registry/esplanade/registry/gc"
 	"github.com/esplanade-registry/esplanade/registry/meter"
 	"github.com/esplanade-registry/esplanade/registry/prom"
@@ -31,8 +32,11 @@ type eyes struct {
 	meter   *meter.Meter
 	metrics *prom.Metrics
 	log     *accesslog.Writer // nil: none
-	file    io.Closer
+	files   []io.Closer
 }
+
+// auditSink is what the store calls the sink of the audit log.
+const auditSink = "audit"
 
 // burst is how many images may be pulled at once: what a newcomer's first compose file needs.
 const burst = 100
@@ -62,28 +66,42 @@ func open(cfg *registry.Config, o options, stdout io.Writer) (e *eyes, err error
 		cfg.Interceptors = append(cfg.Interceptors, limits.Intercept)
 		cfg.Observers = append(cfg.Observers, limits.Observe)
 	}
+	if o.auditLog != "" {
+		f, err := e.append(o.auditLog)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Sinks = map[string]event.Sink{auditSink: event.Audit(f)}
+	}
 	if o.accessLog == "" {
 		return e, nil
 	}
 	out := stdout
 	if o.accessLog != "-" {
-		f, err := os.OpenFile(o.accessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, err
+		if out, err = e.append(o.accessLog); err != nil {
+			return nil, errors.Join(err, e.close())
 		}
-		out, e.file = f, f
 	}
 	e.log = accesslog.NewWriter(out, 0)
 	cfg.Observers = append(cfg.Observers, accesslog.New(slog.New(slog.NewJSONHandler(e.log, nil))))
 	return e, nil
 }
 
+// append opens a file to write at its end.
+func (e *eyes) append(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		e.files = append(e.files, f)
+	}
+	return f, err
+}
+
 func (e *eyes) close() (err error) {
 	if e.log != nil {
 		err = e.log.Close()
 	}
-	if e.file != nil {
-		err = errors.Join(err, e.file.Close())
+	for _, f := range e.files {
+		err = errors.Join(err, f.Close())
 	}
 	return err
 }

@@ -30,6 +30,7 @@
 //	-pull-rate RATE         how many images an address may pull a second, in bursts of 100
 //	                        or more; an account ten times as many; 0, as it is: no limit
 //	-access-log FILE        a line of JSON for every request; - is standard output
+//	-audit-log FILE         a line of JSON for every change, who made it and from where
 //	-shared-max-age TIME    how long caches before the server may serve where tags lead, such
 //	                        as 60s; 0, as it is: they are told to keep nothing
 //	-trusted-proxies LIST   addresses or networks whose X-Forwarded-For is believed
@@ -99,7 +100,7 @@ func main() {
 // options are the flags.
 type options struct {
 	addr, data, publicURL, cert, key string
-	private, accessLog               string
+	private, accessLog, auditLog     string
 	cache                            int64
 	pullRate                         float64
 	sharedMaxAge                     time.Duration
@@ -117,6 +118,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.Int64Var(&o.cache, "manifest-cache", registry.DefaultManifestCache, "`bytes` of memory for manifests; 0: no caching at all")
 	fs.Float64Var(&o.pullRate, "pull-rate", 0, "`images` that an address may pull a second, an account ten times as many; 0: no limit")
 	fs.StringVar(&o.accessLog, "access-log", "", "`file` for a line of every request; -: standard output")
+	fs.StringVar(&o.auditLog, "audit-log", "", "`file` for a line of every change")
 	fs.DurationVar(&o.sharedMaxAge, "shared-max-age", 0, "how long caches before the server may serve where tags lead; 0: not at all")
 	fs.StringVar(&o.private, "private-addr", "", "loopback `host:port` for the operator: /metrics, /usage, /takedowns")
 	fs.Func("trusted-proxies", "`addresses` or networks whose X-Forwarded-For is believed, with commas", func(s string) (err error) {
@@ -225,6 +227,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	reg, err := registry.New(cfg)
 	if err != nil {
 		return err
+	}
+	if o.auditLog == "" { // or events would be kept for it
+		if err := reg.RemoveSink(ctx, auditSink); err != nil {
+			return err
+		}
 	}
 	control, err := ecrpublic.New(ecrpublic.Config{Registry: reg, Keys: keys, Logger: logger})
 	if err != nil {

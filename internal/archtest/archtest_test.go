@@ -65,7 +65,7 @@ examples/cedar:            auth auth/basic auth/token policy registry storage/go
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
 examples/import:           auth registry registry/importer storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
-examples/quickstart:       auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accesslog registry/ecrpublic registry/gc registry/meter registry/prom registry/site registry/throttle storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accesslog registry/ecrpublic registry/event registry/gc registry/meter registry/prom registry/site registry/throttle storage/gocloud storage/meta/sqlmeta
 examples/repair:           registry/repair storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 internal/archtest:
 internal/browser:
