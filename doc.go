@@ -13,7 +13,11 @@
 //     have no user database of their own.
 //   - registry/gc collects garbage while a registry serves; registry/repair finds what must not
 //     be, and mends it; registry/importer copies registries from elsewhere.
-//   - registry/event has the events that a registry tells its sinks.
+//   - registry/event has the events that a registry tells its sinks; registry/webhook posts
+//     them.
+//   - registry/throttle limits pulls, by policy/limit and, over many nodes,
+//     policy/limit/redislimit; registry/meter counts them, for publishers and for bills;
+//     registry/accesslog, registry/prom and registry/otel watch all requests.
 //   - storage owns bytes. storage/gocloud makes a Bucket of any bucket that
 //     gocloud.dev/blob opens, storage/gocloud/s3 one of S3 within a budget of memory;
 //     storage/storagetest is the suite for drivers.

@@ -42,12 +42,14 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/storage/gocloud/s3"
 )
 
 func main() {
@@ -123,6 +125,11 @@ func prefixes(s string) (list []netip.Prefix, err error) {
 	return list, nil
 }
 
+// memoryLimit makes the garbage collector work for a node that many push to at once: with the
+// buffers of the bucket in use, the heap would grow to twice their size first. GOMEMLIMIT sets
+// another.
+const memoryLimit = s3.DefaultBuffers + 96<<20
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -133,6 +140,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if o.nodes > 1 && o.create == "" {
 		return supervise(ctx, o, stdout, stderr)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	n, err := openNode(ctx, o, logger)

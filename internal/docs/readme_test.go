@@ -31,6 +31,34 @@ var _ = mount
 
 func main() {}
 `, ""},
+	"func watch": {`package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/esplanade-registry/esplanade/policy/limit"
+	"github.com/esplanade-registry/esplanade/registry"
+	"github.com/esplanade-registry/esplanade/registry/accesslog"
+	"github.com/esplanade-registry/esplanade/registry/event"
+	"github.com/esplanade-registry/esplanade/registry/meter"
+	"github.com/esplanade-registry/esplanade/registry/otel"
+	"github.com/esplanade-registry/esplanade/registry/prom"
+	"github.com/esplanade-registry/esplanade/registry/throttle"
+	"github.com/esplanade-registry/esplanade/registry/webhook"
+)
+
+var (
+	_      = watch
+	secret []byte
+	tracer trace.TracerProvider
+)
+
+func main() {}
+`, ""},
 	"func nodes": {`package main
 
 import (
