@@ -12,6 +12,7 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -154,6 +155,20 @@ func Bearer(v Verifier, audience string) Authenticator {
 		}
 		return v.Verify(r.Context(), AccessToken, audience, token)
 	})
+}
+
+// BasicCredential returns the user name and the password of a request, as package auth/basic
+// reads them, and whether there are any.
+func BasicCredential(r *http.Request) (user, password string, ok bool) {
+	encoded, ok := Credential(r, "Basic")
+	if !ok || len(encoded) > maxCredential {
+		return "", "", false
+	}
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
 }
 
 // Credential returns what follows a scheme in the Authorization header, and whether the

@@ -122,11 +122,30 @@ func (c *Cache[K, V]) Bytes() int64 {
 type Fill[K comparable, V any] struct {
 	cache      *Cache[K, V]
 	generation uint64
+	suspended  bool
 }
 
-// Generation counts the invalidations of the cache before [Cache.Begin]: what was read in the same
-// one is as new. It is 0 for a nil cache.
-func (f Fill[K, V]) Generation() uint64 { return f.generation }
+// Generation counts the invalidations of the cache before [Cache.Begin], and never goes back: what
+// was read in the same one is as new. It is 0 where nobody counts: for a nil cache, and while
+// it is suspended.
+func (f Fill[K, V]) Generation() uint64 {
+	if f.suspended {
+		return 0
+	}
+	return f.generation
+}
+
+// Current reports whether nothing was invalidated since [Cache.Begin], as far as this process
+// knows.
+func (f Fill[K, V]) Current() bool {
+	c := f.cache
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.generation == f.generation
+}
 
 // Begin is called before the store is read.
 func (c *Cache[K, V]) Begin() Fill[K, V] {
@@ -135,7 +154,7 @@ func (c *Cache[K, V]) Begin() Fill[K, V] {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Fill[K, V]{c, c.generation}
+	return Fill[K, V]{c, c.generation, c.suspended}
 }
 
 // Add inserts what the store answered, if no [Cache.Remove] came between, and drops the

@@ -40,11 +40,8 @@ type Logins interface {
 
 // login authenticates a request that may come with a user name and a password.
 func (r *Registry) login(list []auth.Authenticator, req *http.Request, pull bool) (auth.Identity, error) {
-	if r.cfg.Logins == nil || req.Header["Authorization"] == nil {
-		return r.authenticate(list, req, pull)
-	}
-	user, password, ok := req.BasicAuth()
-	if !ok {
+	user, password, ok := auth.BasicCredential(req)
+	if !ok || r.cfg.Logins == nil {
 		return r.authenticate(list, req, pull)
 	}
 	client := r.remote(req)

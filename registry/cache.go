@@ -2,6 +2,7 @@ package registry
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -16,8 +17,9 @@ type caches struct {
 	pulls        *manifest.Cache[pullKey, *pulled]
 	links        *manifest.Cache[meta.LinkKey, meta.Blob]
 	takedowns    *manifest.Cache[string, suspensions] // one entry, however little the others may keep
-	shared       bool                                 // other processes change the store too
-	node         string                               // a name for this one
+	recent       atomic.Pointer[recentSuspensions]
+	shared       bool   // other processes change the store too
+	node         string // a name for this one
 }
 
 // pullKey is a tag or digest of a repository.

@@ -30,6 +30,10 @@ type call struct {
 // WriteHeader implements http.ResponseWriter.
 func (c *call) WriteHeader(status int) {
 	c.op.Status = status
+	if status >= http.StatusBadRequest { // also what net/http says of a condition or a range
+		c.op.Shared = false
+		c.Header()["Cache-Control"] = noStore
+	}
 	for _, f := range c.op.onReply {
 		f()
 	}
@@ -62,13 +66,17 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		Conditional: req.Header["If-None-Match"] != nil, Header: w.Header(),
 	}
 	if len(r.cfg.Observers) > 0 {
+		c.op.err = errPanic
 		defer func() { r.observe(req.Context(), &c.op, c.op.err) }() // also of replies that are cut short
 	}
-	if err := c.begin(); err != nil {
-		c.op.err = err
+	err := c.begin()
+	if c.op.err = err; err != nil {
 		c.fail(err)
 	}
 }
+
+// errPanic is what observers are told of a request that ended in none of the ways it should.
+var errPanic = errors.New("registry: panic")
 
 // begin serves the request, unless there is too much to do already.
 func (c *call) begin() error {
@@ -89,6 +97,7 @@ var apiVersion = []string{"registry/2.0"}
 
 func (c *call) serve() error {
 	c.Header()["Docker-Distribution-Api-Version"] = apiVersion
+	c.Header()["Cache-Control"] = noStore // unless keep says otherwise
 	if raw := c.req.URL.RawPath; strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f") {
 		return says(ErrNameInvalid, "a slash in the path must not be encoded")
 	}
@@ -180,7 +189,6 @@ func (c *call) fail(err error) {
 		c.r.cfg.Logger.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.req.URL.Path, "error", err)
 	}
 	h := c.Header()
-	c.op.Shared = false
 	if own, ok := errors.AsType[*Error](err); ok {
 		for name, values := range own.Header {
 			h[name] = values
@@ -192,7 +200,6 @@ func (c *call) fail(err error) {
 			row, message = wireDenied, "this registry takes no credentials"
 		}
 	}
-	h["Cache-Control"] = noStore
 	h["X-Request-Id"] = []string{c.op.RequestID()}
 	body := errorBody{}
 	body.Errors[0].Code, body.Errors[0].Message, body.Errors[0].Detail = row.code, message, detail

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/manifest"
@@ -90,7 +91,22 @@ func (r *Registry) publish(tx meta.Tx, e event.Event, sinks bool) error {
 		default:
 		}
 	})
-	return tx.Events().Put(meta.Event{Sequence: n, Repository: meta.RepositoryID(e.RepositoryID), At: e.Time, Data: data})
+	return tx.Events().Put(meta.Event{Sequence: n, Repository: queueOf(e), At: e.Time, Data: data})
+}
+
+// queueOf is what an event is kept in order with: those of its repository, or else of its
+// account, or takedowns, which must not wait for what anybody else did.
+func queueOf(e event.Event) meta.RepositoryID {
+	const takedowns = -1
+	switch account, err := strconv.ParseInt(e.Account, 10, 64); {
+	case e.Type == event.Suspended || e.Type == event.Restored:
+		return takedowns
+	case e.RepositoryID != 0:
+		return meta.RepositoryID(e.RepositoryID)
+	case err == nil && account > 1:
+		return meta.RepositoryID(-account)
+	}
+	return 0
 }
 
 // update runs a transaction on the operation's repository, which is created within it if

@@ -78,8 +78,10 @@ type Config struct {
 	// SharedMaxAge is how long caches between the registry and its clients may serve where a
 	// tag leads, in whole seconds: what a publisher changes is seen that much later there. What
 	// digests name they may keep for a year, until a takedown tells them to forget it. They get
-	// only what everyone may have, and no header about the client, such as its rate limit. 0
-	// means that they store nothing: every pull comes to the registry.
+	// only what anonymous clients may have of public repositories without a policy, and no header
+	// about the client, such as its rate limit; an evaluator or interceptor that refuses some
+	// of those clients and not others does not hold for what a cache has. 0 means that they
+	// store nothing: every pull comes to the registry.
 	SharedMaxAge time.Duration
 	// Redirect decides which GETs of blobs are sent to the bucket, by a URL signed for an hour,
 	// instead of being answered; none if nil, or if the bucket cannot sign. HEADs, manifests and blobs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,16 @@ type delivery struct {
 	wake  chan struct{}
 	lease *Lease
 
-	down int         // how often in a row the sink was not available
-	lost atomic.Bool // the sink was not available in this round
+	down int // how often in a row the sink was not available
+
+	// of one round
+	accepted atomic.Int64 // events that were taken
+	refused  atomic.Int64 // that found the sink not available
 }
+
+// gone reports whether so many were refused, and none accepted, that the rest of the round need
+// not be tried.
+func (d *delivery) gone() bool { return d.accepted.Load() == 0 && d.refused.Load() >= maxRefused }
 
 func (d *delivery) run(ctx context.Context, l *Lease) error {
 	d.lease = l
@@ -57,46 +65,61 @@ func (d *delivery) run(ctx context.Context, l *Lease) error {
 type queue struct {
 	stall  *meta.Stall  // that it had when the round began
 	events []meta.Event // of the page, without a stall
-	failed *meta.Stall  // what could not be delivered
+	failed *failure     // what could not be delivered
 	err    error        // of the store
 }
 
+// failure is an event that was not delivered, with the stall that it makes.
+type failure struct {
+	meta.Stall
+	err error // nil: it was not tried
+}
+
 // round tries what is stalled and due, delivers one page of what is new, and notes how far
-// it came. It returns how long to wait for more. While the sink is not available nothing new
-// is read: what waits is events in the store, and the stalls of one page.
+// it came. It returns how long to wait for more.
+//
+// A sink that takes nothing from anybody and says that it is not available is left alone for a
+// while; nothing new is read meanwhile, so that what waits is events in the store and the stalls
+// of one page. Then two repositories are tried: if it takes something from one of them, the fault
+// is the other event's own.
 func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 	sink, stalls, events, err := d.read(ctx)
 	if err != nil {
 		return 0, err
 	}
 	now := time.Now()
-	next := now.Add(outboxPoll)
 	held := map[meta.RepositoryID]bool{}
 	var due []*queue
+	slices.SortStableFunc(stalls, func(a, b meta.Stall) int { return a.Retry.Compare(b.Retry) })
+	next := now.Add(outboxPoll)
 	for _, s := range stalls {
 		held[s.Repository] = true
-		switch {
-		case !s.Retry.After(now):
+		if !s.Retry.After(now) {
 			due = append(due, &queue{stall: &s})
-		case s.Retry.Before(next):
+		} else if s.Retry.Before(next) {
 			next = s.Retry
 		}
 	}
-	if d.down > 0 { // one is enough to learn whether it is back
-		if len(due) > 0 {
-			due, events = due[:1], nil
+	wasDown := d.down > 0
+	if wasDown {
+		due = due[:min(len(due), probes)]
+		fresh := slices.IndexFunc(events, func(e meta.Event) bool { return !held[e.Repository] })
+		if len(due) == probes || fresh < 0 {
+			events = nil
 		} else {
-			events = events[:min(1, len(events))]
+			events = events[:fresh+1]
 		}
 	}
-	d.lost.Store(false)
+	d.accepted.Store(0)
+	d.refused.Store(0)
 	d.each(due, func(q *queue) { q.failed, q.err = d.resume(ctx, *q.stall, sink.Cursor) })
+	queues := due
 	for _, q := range due {
-		held[q.stall.Repository] = q.failed != nil
+		held[q.stall.Repository] = q.failed != nil || q.err != nil
 	}
-	var fresh []*queue
-	if !d.lost.Load() {
+	if !d.gone() {
 		byRepository := map[meta.RepositoryID]*queue{}
+		var fresh []*queue
 		for _, e := range events {
 			sink.Cursor = e.Sequence
 			if held[e.Repository] {
@@ -110,31 +133,30 @@ func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 			q.events = append(q.events, e)
 		}
 		d.each(fresh, func(q *queue) { q.failed = d.deliver(ctx, q.events, meta.Stall{}) })
+		queues = append(queues, fresh...)
 	}
-	if ctx.Err() != nil {
-		return 0, ctx.Err() // what failed may have failed for that
-	}
-	wasDown := d.down > 0
 	wait := d.pause()
-	for _, q := range append(due, fresh...) {
+	now = time.Now().UTC()
+	for _, q := range queues {
 		if q.err != nil {
 			return 0, q.err
 		}
-		if q.failed != nil {
-			if q.failed.Retry.IsZero() { // it was not its own fault
-				q.failed.Retry = time.Now().UTC().Add(wait)
-			}
-			if q.failed.Retry.Before(next) {
-				next = q.failed.Retry
-			}
+		if q.failed == nil {
+			continue
+		}
+		d.judge(ctx, q.failed, now, wait)
+		if q.failed.Retry.Before(next) {
+			next = q.failed.Retry
 		}
 	}
-	if len(due)+len(fresh) > 0 || len(events) > 0 && !d.lost.Load() {
-		if err := d.note(ctx, sink, append(due, fresh...)); err != nil {
+	if len(queues) > 0 || len(events) > 0 {
+		if err := d.note(ctx, sink, queues); err != nil {
 			return 0, err
 		}
 	}
 	switch {
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
 	case d.down > 0:
 		return wait, nil
 	case wasDown || len(events) == outboxPage:
@@ -143,16 +165,38 @@ func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 	return max(time.Until(next), time.Millisecond), nil
 }
 
+const (
+	probes     = 2 // repositories that are tried while a sink is down
+	maxRefused = 4 // after which the rest of a round is not
+)
+
 // pause counts the rounds in which the sink was not available, and returns how long to leave
 // it alone.
 func (d *delivery) pause() time.Duration {
-	if !d.lost.Load() {
+	if d.accepted.Load() > 0 || d.refused.Load() == 0 {
 		d.down = 0
 		return 0
 	}
 	wait := min(maxDown, minRetry<<min(d.down, 10))
 	d.down++
 	return wait
+}
+
+// judge says in a stall when to try again, and whose fault it was.
+func (d *delivery) judge(ctx context.Context, f *failure, now time.Time, wait time.Duration) {
+	switch {
+	case ctx.Err() != nil, f.err == nil: // for the end of this process, or for others'
+		f.Retry = now.Add(wait)
+		return
+	case d.down > 0 && errors.Is(f.err, event.ErrUnavailable):
+		f.Retry = now.Add(wait)
+		d.r.cfg.Logger.WarnContext(ctx, "a sink is not available", "sink", d.name, "retry", f.Retry, "error", f.err)
+	default:
+		f.Retry = now.Add(min(maxRetry, minRetry<<min(f.Attempts, 10)))
+		f.Attempts++
+		d.r.cfg.Logger.WarnContext(ctx, "an event was not delivered", "sink", d.name, "repository", f.Repository, "attempts", f.Attempts, "retry", f.Retry, "error", f.err)
+	}
+	f.Reason = f.err.Error()
 }
 
 // each calls f for all queues, some at once.
@@ -186,7 +230,7 @@ func (d *delivery) read(ctx context.Context) (sink meta.Sink, stalls []meta.Stal
 
 // resume delivers what a repository's stall has held back, up to the sink's cursor. It
 // returns where it stalls again, or nil if that is all.
-func (d *delivery) resume(ctx context.Context, s meta.Stall, cursor int64) (*meta.Stall, error) {
+func (d *delivery) resume(ctx context.Context, s meta.Stall, cursor int64) (*failure, error) {
 	for from := s.Sequence - 1; from < cursor; {
 		var page, own []meta.Event
 		err := d.r.store.View(ctx, func(tx meta.Tx) error {
@@ -203,7 +247,7 @@ func (d *delivery) resume(ctx context.Context, s meta.Stall, cursor int64) (*met
 			return nil
 		})
 		if err != nil {
-			return &s, err
+			return nil, err
 		}
 		if failed := d.deliver(ctx, own, s); failed != nil {
 			return failed, nil
@@ -216,37 +260,29 @@ func (d *delivery) resume(ctx context.Context, s meta.Stall, cursor int64) (*met
 	return nil, nil
 }
 
-// deliver takes events of one repository to the sink, in order. It returns the stall at the
-// first that fails, which continues the last one if that was of the same event.
-func (d *delivery) deliver(ctx context.Context, list []meta.Event, last meta.Stall) *meta.Stall {
+// deliver takes events of one repository to the sink, in order. It returns the first that fails;
+// its stall continues the last one if that was of the same event.
+func (d *delivery) deliver(ctx context.Context, list []meta.Event, last meta.Stall) *failure {
 	for _, row := range list {
-		s := meta.Stall{Sink: d.name, Repository: row.Repository, Sequence: row.Sequence}
+		f := failure{Stall: meta.Stall{Sink: d.name, Repository: row.Repository, Sequence: row.Sequence}}
 		if row.Sequence == last.Sequence {
-			s.Attempts = last.Attempts
+			f.Attempts, f.Reason = last.Attempts, last.Reason
 		}
-		if d.lost.Load() {
-			s.Reason = event.ErrUnavailable.Error()
-			return &s
+		if d.gone() || ctx.Err() != nil {
+			return &f
 		}
 		var e event.Event
-		err := json.Unmarshal(row.Data, &e)
-		if err == nil {
-			err = d.sink.Deliver(ctx, e)
+		if f.err = json.Unmarshal(row.Data, &e); f.err == nil {
+			f.err = d.sink.Deliver(ctx, e)
 		}
 		switch {
-		case err == nil:
+		case f.err == nil:
+			d.accepted.Add(1)
 			continue
-		case errors.Is(err, event.ErrUnavailable):
-			if !d.lost.Swap(true) {
-				d.r.cfg.Logger.WarnContext(ctx, "a sink is not available", "sink", d.name, "error", err)
-			}
-			s.Reason = err.Error()
-		default:
-			s.Attempts++
-			s.Retry, s.Reason = time.Now().UTC().Add(min(maxRetry, minRetry<<min(s.Attempts-1, 10))), err.Error()
-			d.r.cfg.Logger.WarnContext(ctx, "an event was not delivered", "sink", d.name, "repository", s.Repository, "attempts", s.Attempts, "retry", s.Retry, "error", err)
+		case errors.Is(f.err, event.ErrUnavailable):
+			d.refused.Add(1)
 		}
-		return &s
+		return &f
 	}
 	return nil
 }
@@ -265,7 +301,7 @@ func (d *delivery) note(ctx context.Context, sink meta.Sink, queues []*queue) er
 			var err error
 			switch {
 			case q.failed != nil:
-				err = tx.Stalls().Put(*q.failed)
+				err = tx.Stalls().Put(q.failed.Stall)
 			case q.stall != nil:
 				err = tx.Stalls().Delete(meta.StallKey{Sink: sink.Name, Repository: q.stall.Repository})
 			}

@@ -112,7 +112,11 @@ func (c *call) getReferrers() error {
 	h := c.Header()
 	h["Content-Type"] = []string{manifest.MediaTypeIndex} // without parameters: oras-go compares the whole
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	c.keep(false)
+	if err == nil {
+		c.keep(false)
+	} else { // nobody else is to get it, and it must not be told from what a private one answers
+		h["Cache-Control"] = revalidate
+	}
 	c.WriteHeader(http.StatusOK)
 	if c.req.Method == http.MethodGet {
 		c.Write(body) //nolint:errcheck // the client has gone

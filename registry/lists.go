@@ -40,19 +40,26 @@ func (r *Registry) referrers(ctx context.Context, op *Op, subject manifest.Diges
 	if n == 0 {
 		return nil, false, nil
 	}
-	err = r.store.View(ctx, func(tx meta.Tx) error {
-		rows, err := tx.Referrers(op.Repository.ID, subject, types, after, n+1)
-		for _, m := range rows {
-			list = append(list, manifest.Descriptor{
-				MediaType: m.MediaType, ArtifactType: m.ArtifactType, Digest: m.Digest, Size: m.Size, Annotations: m.Annotations,
-			})
+	gone, err := r.suspensions(ctx)
+	for more = true; more && len(list) < n && err == nil; {
+		var rows []meta.Manifest
+		err = r.store.View(ctx, func(tx meta.Tx) (err error) {
+			rows, err = tx.Referrers(op.Repository.ID, subject, types, after, n-len(list)+1)
+			return err
+		})
+		if more = len(rows) > n-len(list); more {
+			rows = rows[:n-len(list)]
 		}
-		return err
-	})
-	if len(list) > n {
-		return list[:n], true, err
+		for _, m := range rows {
+			after = m.Digest
+			if _, ok := gone[Target{Digest: m.Digest}]; !ok {
+				list = append(list, manifest.Descriptor{
+					MediaType: m.MediaType, ArtifactType: m.ArtifactType, Digest: m.Digest, Size: m.Size, Annotations: m.Annotations,
+				})
+			}
+		}
 	}
-	return list, false, err
+	return list, more, err
 }
 
 // named is a repository and a name that leads to it.

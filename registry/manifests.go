@@ -15,6 +15,9 @@ import (
 // putManifest writes a manifest, unless the repository has it already, and points tags to
 // it.
 func (r *Registry) putManifest(ctx context.Context, op *Op, m *manifest.Manifest, tags []string) error {
+	if err := r.refuseSuspended(ctx, m.Digest); err != nil {
+		return err
+	}
 	// The platform stands in a blob; bytes are never read inside a transaction.
 	platform, err := r.platform(ctx, op, m)
 	if err != nil {

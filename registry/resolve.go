@@ -112,12 +112,20 @@ func primary(list []meta.Alias) (name string) {
 // pull asks the store for repository and manifest in one statement.
 func (r *Registry) pull(ctx context.Context, op *Op) error {
 	fill := r.caches.pulls.Begin()
-	found, err := together(ctx, &r.flights, fill, op.Name+" "+op.Reference.String(), func(ctx context.Context) (f found, err error) {
+	generation := fill.Generation()
+	if generation > 0 {
+		generation += r.caches.aliases.Begin().Generation() + r.caches.repositories.Begin().Generation()
+	}
+	name, ref := op.Name, op.Reference
+	found, err := together(ctx, &r.flights, generation, name+" "+ref.String(), func(ctx context.Context) (f found, err error) {
 		var m meta.Manifest
-		alias, name := splitName(op.Name)
-		if f.repository, m, err = r.store.Resolve(ctx, alias, name, op.Reference); err == nil {
+		if f, ok := r.kept(name, ref); ok {
+			return f, nil // read by others between the look into the cache and this one
+		}
+		alias, name := splitName(name)
+		if f.repository, m, err = r.store.Resolve(ctx, alias, name, ref); err == nil {
 			f.id, f.pulled = m.Repository, newPulled(m)
-			fill.Add(pullKey{f.id, op.Reference.String()}, f.pulled)
+			fill.Add(pullKey{f.id, ref.String()}, f.pulled)
 		}
 		return f, err
 	})
@@ -134,6 +142,20 @@ func (r *Registry) pull(ctx context.Context, op *Op) error {
 	}
 	op.pulled = found.pulled
 	return nil
+}
+
+// kept is what the caches have of a pull.
+func (r *Registry) kept(name string, ref manifest.Reference) (f found, ok bool) {
+	alias, name := splitName(name)
+	account, ok := r.caches.aliases.Get(alias)
+	if ok {
+		f.repository, ok = r.caches.repositories.Get(meta.RepositoryKey{Account: account, Name: name})
+	}
+	if ok {
+		f.id = f.repository.ID
+		f.pulled, ok = r.caches.pulls.Get(pullKey{f.id, ref.String()})
+	}
+	return f, ok
 }
 
 // found is what the store knows of a pull.
@@ -186,7 +208,10 @@ func (r *Registry) blob(ctx context.Context, op *Op, d manifest.Digest) (meta.Bl
 		return b, known(op, d, err)
 	}
 	fill := r.caches.links.Begin()
-	b, err := together(ctx, &r.flights, fill, strconv.FormatInt(int64(key.Repository), 10)+" "+string(d), func(ctx context.Context) (meta.Blob, error) {
+	b, err := together(ctx, &r.flights, fill.Generation(), strconv.FormatInt(int64(key.Repository), 10)+" "+string(d), func(ctx context.Context) (meta.Blob, error) {
+		if b, ok := r.caches.links.Get(key); ok {
+			return b, nil
+		}
 		b, err := r.store.Linked(ctx, key.Repository, d)
 		if err == nil {
 			fill.Add(key, b)

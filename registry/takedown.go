@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -72,14 +71,31 @@ type Suspension struct {
 
 const takedownSpace = "takedown"
 
-// suspensions are all that hold, by their keys: there are few, every node has them in memory.
-type suspensions map[string]Suspension
+// suspensions are all that hold: there are few, every node has them in memory.
+type suspensions map[Target]Suspension
 
-// Suspend takes something down until [Registry.Restore]: it is not pulled, pushed to, listed or
-// found by anybody, its owner included, on any node, within a second; on this one, once
-// Suspend returns. Nothing is deleted. What is suspended already gets the new reason. Sinks are
-// told by event.Suspended, with the paths that caches before the registry must forget.
-// It is the operator's word, which no policy is asked about.
+// recentSuspensions are those that were read while nobody tells of changes.
+type recentSuspensions struct {
+	all  suspensions
+	read time.Time
+	fill manifest.Fill[string, suspensions]
+}
+
+// unheard is how long a node that hears nothing of others goes by what it has read of
+// suspensions.
+const unheard = time.Second / 2
+
+// Suspend takes something down until [Registry.Restore]: it is not pulled or pushed by anybody, its
+// owner included, on any node, within a second; on this one, once Suspend returns. Accounts,
+// aliases and repositories are on no public list and in no search either. A digest is suspended
+// as it is named: its tags are still listed, and the same bytes under another algorithm are
+// another digest. Who was sent to the bucket before may read there for an hour.
+//
+// Nothing is deleted. What is suspended already gets the new reason. Sinks are told by
+// event.Suspended, with the paths that caches before the registry must forget; to find those of
+// a digest, every repository is looked at, after the suspension holds. With an error, it may
+// hold and nobody be told: suspend again. It is the operator's word, which no policy is asked
+// about.
 func (r *Registry) Suspend(ctx context.Context, s Suspension) error {
 	s.At = time.Now().UTC()
 	return r.takedown(ctx, s, event.Suspended, func(tx meta.Tx, key meta.RecordKey) error {
@@ -107,22 +123,34 @@ func (r *Registry) takedown(ctx context.Context, s Suspension, kind event.Type, 
 	if err != nil {
 		return err
 	}
-	return r.store.Update(ctx, func(tx meta.Tx) error {
+	err = r.store.Update(ctx, func(tx meta.Tx) error {
 		if err := change(tx, meta.RecordKey{Namespace: takedownSpace, Key: key}); err != nil {
 			return err
 		}
 		r.caches.forget(tx, forgotten{Takedown: key})
-		paths, err := pathsOf(tx, s.Target)
-		if err != nil {
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e := event.Event{
+		ID: rand.Text(), Type: kind, Time: time.Now().UTC(), Account: s.Account, Repository: s.Repository, Alias: s.Alias, Digest: s.Digest,
+		Principal: s.By, Reason: s.Reason,
+	}
+	if s.Digest != "" {
+		if e.Paths, e.Incomplete, err = r.pathsOfDigest(ctx, s.Digest); err != nil {
 			return err
 		}
-		e := event.Event{
-			ID: rand.Text(), Type: kind, Time: time.Now().UTC(), Account: s.Account, Repository: s.Repository, Alias: s.Alias, Digest: s.Digest,
-			Principal: s.By, Reason: s.Reason, Paths: paths,
+	}
+	return r.store.Update(ctx, func(tx meta.Tx) error {
+		if s.Digest == "" {
+			if e.Paths, err = pathsOf(tx, s.Target); err != nil {
+				return err
+			}
 		}
 		if s.Repository != "" {
 			repo, err := tx.Repositories().Get(meta.RepositoryKey{Account: meta.AccountID(s.Account), Name: s.Repository})
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if absent(err) != nil {
 				return err
 			}
 			e.RepositoryID = int64(repo.ID)
@@ -135,48 +163,90 @@ func (r *Registry) takedown(ctx context.Context, s Suspension, kind event.Type, 
 	})
 }
 
-// maxPurgedPaths bounds how many paths an event names. A digest that is in more repositories
-// than that is to be purged by itself.
-const maxPurgedPaths = 1000
-
 // pathsOf returns where what a target has can be cached: paths that end with a slash are those of
 // all below them.
 func pathsOf(tx meta.Tx, t Target) (paths []string, err error) {
 	if t.Alias != "" {
 		return []string{"/v2/" + t.Alias + "/"}, nil
 	}
-	if t.Account != "" {
-		list, err := tx.AliasesOf(meta.AccountID(t.Account))
-		for _, a := range list {
-			path := "/v2/" + string(a.Name) + "/"
-			if t.Repository != "" {
-				path += t.Repository + "/"
+	list, err := tx.AliasesOf(meta.AccountID(t.Account))
+	for _, a := range list {
+		path := "/v2/" + string(a.Name) + "/"
+		if t.Repository != "" {
+			path += t.Repository + "/"
+		}
+		paths = append(paths, path)
+	}
+	return paths, err
+}
+
+const (
+	// maxPurgedPaths bounds how many paths an event names.
+	maxPurgedPaths = 1000
+	// repositoriesPage is how many repositories are looked at in one snapshot.
+	repositoriesPage = 500
+)
+
+// pathsOfDigest returns where a digest can be cached, and whether there are more than that:
+// tables are by repository, so each is asked.
+func (r *Registry) pathsOfDigest(ctx context.Context, d manifest.Digest) (paths []string, incomplete bool, err error) {
+	var after meta.RepositoryKey
+	for more := true; more && len(paths) < maxPurgedPaths; {
+		err := r.store.View(ctx, func(tx meta.Tx) error {
+			n := 0
+			for repo, err := range tx.Repositories().Scan(meta.Range[meta.RepositoryKey]{After: after, Limit: repositoriesPage}) {
+				if err != nil {
+					return err
+				}
+				n++
+				after = repo.Key()
+				if err := pathsIn(tx, repo, d, &paths); err != nil {
+					return err
+				}
 			}
-			paths = append(paths, path)
-		}
-		return paths, err
-	}
-	links, err := tx.LinksOf(t.Digest, 0, maxPurgedPaths)
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range links {
-		repo, err := tx.RepositoryByID(l.Repository)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+			more = n == repositoriesPage
+			return nil
+		})
 		if err != nil {
-			return nil, err
-		}
-		list, err := tx.AliasesOf(repo.Account)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range list {
-			paths = append(paths, "/v2/"+string(a.Name)+"/"+repo.Name+"/blobs/"+string(t.Digest))
+			return nil, false, err
 		}
 	}
-	return paths, nil
+	if incomplete = len(paths) > maxPurgedPaths; incomplete {
+		paths = paths[:maxPurgedPaths]
+	}
+	return paths, incomplete, nil
+}
+
+// pathsIn appends where a digest of one repository can be cached.
+func pathsIn(tx meta.Tx, repo meta.Repository, d manifest.Digest, paths *[]string) error {
+	var ends []string
+	if _, err := tx.Links().Get(meta.LinkKey{Repository: repo.ID, Digest: d}); err == nil {
+		ends = append(ends, "blobs/"+string(d))
+	} else if absent(err) != nil {
+		return err
+	}
+	if _, err := tx.Manifests().Get(meta.ManifestKey{Repository: repo.ID, Digest: d}); err == nil {
+		ends = append(ends, "manifests/"+string(d))
+		tags, err := tx.TagsOf(repo.ID, d, 0)
+		if err != nil {
+			return err
+		}
+		for _, t := range tags {
+			ends = append(ends, "manifests/"+t.Name)
+		}
+	} else if absent(err) != nil {
+		return err
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	aliases, err := tx.AliasesOf(repo.Account)
+	for _, a := range aliases {
+		for _, end := range ends {
+			*paths = append(*paths, "/v2/"+string(a.Name)+"/"+repo.Name+"/"+end)
+		}
+	}
+	return err
 }
 
 // Suspensions returns all that hold, the first first.
@@ -198,7 +268,7 @@ func (r *Registry) readSuspensions(ctx context.Context) (all suspensions, err er
 			if err := json.Unmarshal(row.Value, &s); err != nil {
 				return fmt.Errorf("registry: suspension %s: %w", row.Key, err)
 			}
-			all[row.Key] = s
+			all[s.Target] = s
 		}
 		return nil
 	})
@@ -207,28 +277,45 @@ func (r *Registry) readSuspensions(ctx context.Context) (all suspensions, err er
 
 // suspended returns the first suspension that holds of the targets, or nil.
 func (r *Registry) suspended(ctx context.Context, targets ...Target) (*Suspension, error) {
-	all, ok := r.caches.takedowns.Get(takedownSpace)
-	if !ok {
-		fill := r.caches.takedowns.Begin()
-		var err error
-		if all, err = together(ctx, &r.flights, fill, takedownSpace, r.readSuspensions); err != nil {
-			return nil, err
-		}
-		fill.Add(takedownSpace, all)
-	}
-	if len(all) == 0 {
-		return nil, nil
+	all, err := r.suspensions(ctx)
+	if len(all) == 0 || err != nil {
+		return nil, err
 	}
 	for _, t := range targets {
-		key, err := t.key()
-		if err != nil {
-			continue // nothing can be suspended by that name
-		}
-		if s, ok := all[key]; ok {
+		if s, ok := all[t]; ok {
 			return &s, nil
 		}
 	}
 	return nil, nil
+}
+
+func (r *Registry) suspensions(ctx context.Context) (suspensions, error) {
+	if all, ok := r.caches.takedowns.Get(takedownSpace); ok {
+		return all, nil
+	}
+	fill := r.caches.takedowns.Begin()
+	if recent := r.caches.recent.Load(); recent != nil && time.Since(recent.read) < unheard && recent.fill.Current() {
+		return recent.all, nil
+	}
+	asked := time.Now()
+	all, err := together(ctx, &r.flights, fill.Generation(), takedownSpace, r.readSuspensions)
+	if err != nil {
+		return nil, err
+	}
+	fill.Add(takedownSpace, all)
+	if fill.Generation() == 0 {
+		r.caches.recent.Store(&recentSuspensions{all, asked, fill})
+	}
+	return all, nil
+}
+
+// refuseSuspended refuses to take a digest that is suspended wherever it is.
+func (r *Registry) refuseSuspended(ctx context.Context, d manifest.Digest) error {
+	s, err := r.suspended(ctx, Target{Digest: d})
+	if s != nil {
+		err = s.refuse(says(ErrDenied, "the content %s is not accepted", d))
+	}
+	return err
 }
 
 // suspendedRepository returns what suspends a repository, which need not exist.

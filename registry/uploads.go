@@ -272,6 +272,9 @@ func settled(ctx context.Context) context.Context { return context.WithoutCancel
 // finishUpload adds the last chunk, which may be empty, and makes the upload a blob of the
 // repository if it has the digest. If it does not, nothing has changed.
 func (r *Registry) finishUpload(ctx context.Context, op *Op, u meta.Upload, d manifest.Digest, c chunk) error {
+	if err := r.refuseSuspended(ctx, d); err != nil {
+		return err
+	}
 	if u.Offset == 0 {
 		u.Algorithm = d.Algorithm()
 	}
@@ -443,6 +446,9 @@ func restore(u meta.Upload) (hash.Hash, error) {
 // mountBlob links the repository to a blob of another one, or of any that the caller may
 // pull from where none is named. It reports whether there was one.
 func (r *Registry) mountBlob(ctx context.Context, op *Op, d manifest.Digest, from string) (bool, error) {
+	if err := r.refuseSuspended(ctx, d); err != nil {
+		return false, err
+	}
 	source, err := r.mountable(ctx, op, d, from)
 	if err != nil || source == 0 {
 		return false, err
@@ -470,6 +476,10 @@ func (r *Registry) mountable(ctx context.Context, op *Op, d manifest.Digest, fro
 	var candidates []meta.Repository
 	if from != "" {
 		alias, name := splitName(from)
+		s, err := r.suspended(ctx, Target{Alias: alias})
+		if err != nil || s != nil {
+			return 0, err
+		}
 		repo, err := r.store.Find(ctx, alias, name)
 		if err == nil {
 			candidates = append(candidates, repo)

@@ -52,7 +52,9 @@ func near(t *testing.T, got int64, want, within float64) {
 	if math.Abs(float64(got)-want) > within*want+0.5 {
 		t.Errorf("%d clients, want %.0f within %.0f %%", got, want, 100*within)
 	}
-	t.Logf("%d clients of %.0f: %+.2f %%", got, want, 100*(float64(got)/want-1))
+	if want > 0 {
+		t.Logf("%d clients of %.0f: %+.2f %%", got, want, 100*(float64(got)/want-1))
+	}
 }
 
 // visits are lines of a cache's log: one pull from each address.
@@ -76,7 +78,6 @@ func TestHowManyClients(t *testing.T) {
 				g := inMemory()
 				nodes, ends := []*node{g.node(t), g.node(t), g.node(t)}, []func(){}
 				image := nodes[0].Push("test/hat", registrytest.Image{}, "v1")
-				other := nodes[0].Push("test/other", registrytest.Image{}, "v1")
 				repo := repositoryOf(t, g.store, "test/hat").ID
 				for _, n := range nodes {
 					ends = append(ends, n.run(t))
@@ -89,7 +90,6 @@ func TestHowManyClients(t *testing.T) {
 						ingest(t, n.meter, visits(time.Now(), string(image.Digest), seen))
 					}
 				}
-				_ = other
 				time.Sleep(time.Minute)
 				today := time.Now()
 				fresh := clientsOn(t, nodes[1].meter, repo, today)

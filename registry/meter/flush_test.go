@@ -104,8 +104,9 @@ func TestFlaky(t *testing.T) {
 				n := g.node(t, func(c *registry.Config) { c.Observers = []registry.Observer{m.Observe} })
 				image := n.Push("test/hat", registrytest.Image{}, "v1")
 				var adds, views int
+				var add func(f meta.Flush, add func() error) error
 				if c.add != nil {
-					store.add = func(f meta.Flush, add func() error) error {
+					add = func(f meta.Flush, add func() error) error {
 						if !strings.HasPrefix(f.Node, "meter ") { // those of chores are another matter
 							adds++
 							return c.add(adds-1, add)
@@ -115,12 +116,14 @@ func TestFlaky(t *testing.T) {
 				}
 				end := (&node{n.Server, m}).run(t)
 				synctest.Wait()
+				var view func(view func() error) error
 				if c.view != nil {
-					store.view = func(view func() error) error {
+					view = func(view func() error) error {
 						views++
 						return c.view(views-1, view)
 					}
 				}
+				store.tell(add, view)
 				var pulls int64
 				for range 50 {
 					n.pull(t, "v1")
@@ -129,7 +132,7 @@ func TestFlaky(t *testing.T) {
 				}
 				time.Sleep(30 * time.Second)
 				n.pull(t, "v1")
-				store.add, store.view = nil, nil
+				store.tell(nil, nil)
 				end()
 				checkPulls(t, n, image, pulls+1)
 			})
@@ -149,11 +152,11 @@ func TestEndAfterOutage(t *testing.T) {
 		image := n.Push("test/hat", registrytest.Image{}, "v1")
 		end := (&node{n.Server, m}).run(t)
 		synctest.Wait()
-		store.add = func(meta.Flush, func() error) error { return errOut }
+		store.tell(outage, nil)
 		n.pull(t, "v1")
 		time.Sleep(meter.DefaultFlush + time.Millisecond) // which fails
 		n.pull(t, "v1")
-		store.add = nil
+		store.tell(nil, nil)
 		end()
 		checkPulls(t, n, image, 2)
 	})
@@ -169,11 +172,11 @@ func TestFlushAfterOutage(t *testing.T) {
 		n := g.node(t, func(c *registry.Config) { c.Observers = []registry.Observer{m.Observe} })
 		image := n.Push("test/hat", registrytest.Image{}, "v1")
 		n.pull(t, "v1")
-		store.add = func(meta.Flush, func() error) error { return errOut }
+		store.tell(outage, nil)
 		if err := m.Flush(t.Context()); err == nil {
 			t.Error("a flush that failed is none")
 		}
-		store.add = nil
+		store.tell(nil, nil)
 		n.pull(t, "v1")
 		flush(t, m)
 		checkPulls(t, n, image, 2)
@@ -197,7 +200,7 @@ func TestKilled(t *testing.T) {
 		time.Sleep(meter.DefaultFlush)
 		n.pull(t, "v1")
 		n.pull(t, "v1")
-		store.add = func(meta.Flush, func() error) error { return errOut } // the process is no more
+		store.tell(outage, nil) // the process is no more
 		end()
 
 		next := g.node(t) // its successor
@@ -215,12 +218,12 @@ func TestNothingCounted(t *testing.T) {
 		g := inMemory()
 		store := &flaky{Store: g.store}
 		var adds int
-		store.add = func(f meta.Flush, add func() error) error {
+		store.tell(func(f meta.Flush, add func() error) error {
 			if !strings.HasPrefix(f.Node, "meter ") {
 				adds++
 			}
 			return add()
-		}
+		}, nil)
 		m := newMeter(t, store)
 		n := g.node(t, func(c *registry.Config) { c.Observers = []registry.Observer{m.Observe} })
 		n.Push("test/hat", registrytest.Image{}, "v1")

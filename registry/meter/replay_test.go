@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -304,16 +305,13 @@ func TestReplayUntold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var (
-			mu   sync.Mutex
 			n    int
-			well bool
+			well atomic.Bool
 		)
 		g := inMemory()
 		g.store = &flaky{Store: g.store, add: func(_ meta.Flush, add func() error) error {
-			mu.Lock()
-			defer mu.Unlock()
 			switch n++; {
-			case well:
+			case well.Load():
 			case n%5 < 2:
 				return errOut
 			case n%5 == 2:
@@ -324,9 +322,7 @@ func TestReplayUntold(t *testing.T) {
 		}}
 		nodes, log := threeNodes(t, g, g, g)
 		replay(t, nodes, log, 2400, 7, func(r *rand.Rand) { time.Sleep(time.Duration(r.IntN(20_000)) * time.Millisecond) }, func() {
-			mu.Lock()
-			well = true
-			mu.Unlock()
+			well.Store(true)
 			time.Sleep(10 * time.Second)
 		})
 	})

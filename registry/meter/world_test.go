@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,14 +248,24 @@ func ingest(t testing.TB, m *meter.Meter, log string) meter.Ingested {
 	return n
 }
 
-// flaky is a store that fails when it is told to.
+// flaky is a store that fails when it is told to. What it is told is called by one at a time.
 type flaky struct {
 	meta.Store
+	mu   sync.Mutex
 	add  func(f meta.Flush, add func() error) error
 	view func(view func() error) error
 }
 
+// tell sets what becomes of Adds and Views; nil leaves them alone.
+func (s *flaky) tell(add func(f meta.Flush, add func() error) error, view func(view func() error) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add, s.view = add, view
+}
+
 func (s *flaky) Add(ctx context.Context, f meta.Flush) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.add == nil {
 		return s.Store.Add(ctx, f)
 	}
@@ -262,11 +273,17 @@ func (s *flaky) Add(ctx context.Context, f meta.Flush) error {
 }
 
 func (s *flaky) View(ctx context.Context, fn func(meta.Tx) error) error {
-	if s.view == nil {
-		return s.Store.View(ctx, fn)
+	s.mu.Lock()
+	if s.view != nil {
+		defer s.mu.Unlock()
+		return s.view(func() error { return s.Store.View(ctx, fn) })
 	}
-	return s.view(func() error { return s.Store.View(ctx, fn) })
+	s.mu.Unlock()
+	return s.Store.View(ctx, fn)
 }
+
+// outage is told to a store whose Adds fail.
+func outage(meta.Flush, func() error) error { return errOut }
 
 var errOut = errors.New("the database is out")
 

@@ -63,11 +63,10 @@ type Config struct {
 	Limiter limit.Limiter
 	Meter   limit.Meter
 	// Exempt says which operations are not charged, such as those from an address of the
-	// host's own, or on its own repositories; none if nil.
+	// host's own; none if nil. The repository is not known yet, its name is.
 	Exempt func(*registry.Op) bool
-	// Advice is told to anonymous clients that are refused, such as "log in for more: docker login
-	// registry.example.com": "log in for more: docker login
-	// HOST" if empty.
+	// Advice is told to anonymous clients that are refused, such as "log in for more: docker
+	// login registry.example.com"; "log in for more" if empty.
 	Advice string
 	// Logger hears when the limiter fails, which lets everything through; nil logs nothing.
 	Logger *slog.Logger
@@ -150,21 +149,14 @@ func (t *Throttle) Intercept(ctx context.Context, op *registry.Op, next func(con
 
 // pull charges a GET of a manifest, and shows what is left with the answer.
 func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
-	rule := t.anonymous
 	var array [2]limit.Level
-	levels := array[:0]
-	if op.Identity.IsAnonymous() {
-		levels = limit.AddressLevels(levels, pullPrefix, op.Remote, rule.Rule)
-	} else {
-		rule = t.named
-		levels = append(levels, limit.Level{Key: pullPrefix + op.Identity.Account, Rule: rule.Rule})
-	}
+	levels, rule := t.levels(array[:0], op)
 	cost := int64(1)
 	if op.Method == http.MethodHead {
 		cost = 0
 	}
-	if rule.Burst == 0 {
-		return t.left(ctx, op, cost)
+	if err := t.left(ctx, op, cost); err != nil || rule.Burst == 0 {
+		return err
 	}
 	q, err := limit.TakeAll(ctx, t.cfg.Limiter, levels, cost)
 	if err != nil {
@@ -177,22 +169,30 @@ func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
 		return t.refuse(op, headers, q.Retry, fmt.Sprintf("%s pulls more than %s images a second, with bursts of %d", source, decimal(rule.Rate), rule.Burst))
 	}
 	op.OnReply(func() {
-		left := q.Remaining
-		if cost == 1 && op.Status == http.StatusNotModified {
-			left++
-			for _, l := range levels {
-				if _, err := t.cfg.Limiter.Take(context.WithoutCancel(ctx), l.Key, l.Rule, -1); err != nil {
-					t.failed(ctx, err)
-				}
-			}
-		}
 		if op.Shared {
 			return
+		}
+		left := q.Remaining
+		if free(op) {
+			left++ // as it will be in a moment
 		}
 		values := [...]string{rule.limit, strconv.FormatInt(min(left, rule.Burst), 10) + rule.window, source}
 		op.Header["Ratelimit-Limit"], op.Header["Ratelimit-Remaining"], op.Header["Ratelimit-Source"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	})
-	return t.left(ctx, op, cost)
+	return nil
+}
+
+// free reports whether a pull is given back what was taken for it: the client had the manifest.
+func free(op *registry.Op) bool {
+	return op.Status == http.StatusNotModified && op.Method == http.MethodGet && op.IsPull()
+}
+
+// levels are the buckets that a pull is counted in, and their rule.
+func (t *Throttle) levels(list []limit.Level, op *registry.Op) ([]limit.Level, rule) {
+	if op.Identity.IsAnonymous() {
+		return limit.AddressLevels(list, pullPrefix, op.Remote, t.anonymous.Rule), t.anonymous
+	}
+	return append(list, limit.Level{Key: pullPrefix + op.Identity.Account, Rule: t.named.Rule}), t.named
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
@@ -225,8 +225,13 @@ func (t *Throttle) left(ctx context.Context, op *registry.Op, cost int64) error 
 	return t.refuse(op, http.Header{}, q.Retry, fmt.Sprintf("%s has used up the %d bytes of this month", strings.TrimPrefix(key, bytesPrefix), int64(a)))
 }
 
-// Observe implements [registry.Observer]: it counts the bytes that were sent.
+// Observe implements [registry.Observer]: it counts the bytes that were sent, and gives back what
+// a pull did not need.
 func (t *Throttle) Observe(ctx context.Context, op *registry.Op, _ error) {
+	if free(op) && !(t.cfg.Exempt != nil && t.cfg.Exempt(op)) {
+		t.giveBack(context.WithoutCancel(ctx), op)
+		return
+	}
 	n := op.Sent + op.Redirected
 	if n == 0 || op.Status >= 300 && op.Redirected == 0 || op.Method != http.MethodGet || !op.IsPull() && op.Action != policy.GetDownloadURLForLayer || t.cfg.Exempt != nil && t.cfg.Exempt(op) {
 		return
@@ -237,6 +242,19 @@ func (t *Throttle) Observe(ctx context.Context, op *registry.Op, _ error) {
 	}
 	if _, err := a.Use(context.WithoutCancel(ctx), t.cfg.Meter, key, n); err != nil {
 		t.failed(ctx, err)
+	}
+}
+
+func (t *Throttle) giveBack(ctx context.Context, op *registry.Op) {
+	var array [2]limit.Level
+	levels, rule := t.levels(array[:0], op)
+	if rule.Burst == 0 {
+		return
+	}
+	for _, l := range levels {
+		if _, err := t.cfg.Limiter.Take(ctx, l.Key, l.Rule, -1); err != nil {
+			t.failed(ctx, err)
+		}
 	}
 }
 
