@@ -28,7 +28,7 @@ func (m *Meter) chores(ctx context.Context, _ *registry.Lease) error {
 	for {
 		now := time.Now()
 		err := m.countStored(ctx, now)
-		err = errors.Join(err, m.fold(ctx, dayOf(now.Unix())-2*day)) // the day before may still be written to
+		err = errors.Join(err, m.foldUntil(ctx, dayOf(now.Unix())-2*day)) // the day before may still be written to
 		if now.Sub(swept) >= sweepInterval {
 			err = errors.Join(err, m.sweep(ctx, now))
 			swept = now
@@ -49,11 +49,12 @@ const sweepPage = 500
 
 // sweep deletes counters that are too old, and those of repositories that are no more.
 func (m *Meter) sweep(ctx context.Context, now time.Time) error {
-	after := meta.CounterKey{Repository: 0, Name: perMonth + "\xff"} // those of accounts stay
+	after := meta.CounterKey{Repository: 0, Name: perMonth + "~"} // those of accounts stay
 	for more := true; more; {
+		var last meta.CounterKey
 		err := m.cfg.Store.Update(ctx, func(tx meta.Tx) error {
-			more = false
 			n, gone, repo := 0, false, meta.RepositoryID(0)
+			more = false
 			for c, err := range tx.Counters().Scan(meta.Range[meta.CounterKey]{After: after, Limit: sweepPage}) {
 				if err != nil {
 					return err
@@ -61,7 +62,7 @@ func (m *Meter) sweep(ctx context.Context, now time.Time) error {
 				if n++; n == sweepPage {
 					more = true
 				}
-				after = c.Key()
+				last = c.Key()
 				if c.Repository == 0 {
 					continue
 				}
@@ -83,6 +84,7 @@ func (m *Meter) sweep(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		after = last
 	}
 	return nil
 }

@@ -219,6 +219,34 @@ func sketches(tx meta.Tx, at int64, repo meta.RepositoryID) (map[meta.Repository
 	return merged, keys, nil
 }
 
+// foldUntil folds all days up to one.
+func (m *Meter) foldUntil(ctx context.Context, last int64) error {
+	for {
+		at := last + 1
+		err := m.cfg.Store.View(ctx, func(tx meta.Tx) error {
+			for row, err := range tx.Records().Scan(meta.Range[meta.RecordKey]{
+				Prefix: meta.RecordKey{Namespace: recordSpace}, After: meta.RecordKey{Namespace: recordSpace, Key: sketchPrefix}, Limit: 1,
+			}) {
+				if err != nil {
+					return err
+				}
+				if text, ok := strings.CutPrefix(row.Key, sketchPrefix); ok {
+					text, _, _ = strings.Cut(text, "/")
+					at, err = strconv.ParseInt(text, 10, 64)
+				}
+				return err
+			}
+			return nil
+		})
+		if err != nil || at > last {
+			return err
+		}
+		if err := m.fold(ctx, at); err != nil {
+			return err
+		}
+	}
+}
+
 // fold makes of a day that is over one number for each repository, and deletes its sketches.
 func (m *Meter) fold(ctx context.Context, at int64) error {
 	var (

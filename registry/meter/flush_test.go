@@ -2,6 +2,7 @@ package meter_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -247,6 +248,19 @@ func TestMaxCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := inMemory()
+		store, tags := &flaky{Store: g.store}, map[string]bool{}
+		keep := g.store
+		store.tell(func(f meta.Flush, _ func() error) error { // of tags their number is enough, all of them take long
+			f.Counts = slices.DeleteFunc(slices.Clone(f.Counts), func(c meta.Counter) bool {
+				name, is := strings.CutPrefix(c.Name, "d tag/")
+				if is {
+					tags[name] = true
+				}
+				return strings.Contains(c.Name, " tag/t")
+			})
+			return keep.Add(t.Context(), f)
+		}, nil)
+		g.store = store
 		n := g.node(t)
 		image := n.Push("test/hat", registrytest.Image{}, "v1")
 		repo := repositoryOf(t, g.store, "test/hat")
@@ -278,9 +292,8 @@ func TestMaxCounts(t *testing.T) {
 				}
 			}
 		}
-		tags, err := n.meter.By(t.Context(), repo.ID, meter.ByTag, never, always, 1<<20)
-		if err != nil || len(tags) > meter.MaxCounts || len(tags) < meter.MaxCounts-10 {
-			t.Errorf("%d tags, %v", len(tags), err)
+		if len(tags) > meter.MaxCounts || len(tags) < meter.MaxCounts-10 {
+			t.Errorf("%d tags are counted apart, want some %d", len(tags), meter.MaxCounts)
 		}
 		// The next flush counts apart again.
 		n.pull(t, "v1")

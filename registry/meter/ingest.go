@@ -34,8 +34,18 @@ type Line struct {
 	Agent  string          `json:"agent"`
 }
 
-// maxLine bounds a line, in bytes.
-const maxLine = 64 << 10
+const (
+	maxLine      = 64 << 10 // bytes of a line
+	maxLineBytes = 1 << 50  // that one request can have sent
+	maxLead      = 24 * time.Hour
+	maxLag       = 5 * 366 * 24 * time.Hour
+)
+
+// sane reports whether a line tells of something that can have been: not in the mists of time,
+// nor in a future that clocks do not explain.
+func (l *Line) sane(now time.Time) bool {
+	return l.Bytes <= maxLineBytes && l.Time.After(now.Add(-maxLag)) && l.Time.Before(now.Add(maxLead))
+}
 
 // Ingested says what became of the lines of a log.
 type Ingested struct {
@@ -62,7 +72,7 @@ func (m *Meter) Ingest(ctx context.Context, r io.Reader) (n Ingested, err error)
 			n.Lines++
 			var l Line
 			switch {
-			case long || json.Unmarshal(raw, &l) != nil:
+			case long || json.Unmarshal(raw, &l) != nil || !l.sane(time.Now()):
 				n.Bad++
 			default:
 				counted, err := m.ingest(ctx, repositories, l)
@@ -92,14 +102,14 @@ func (m *Meter) ingest(ctx context.Context, repositories map[string]meta.Reposit
 	if !ok || !answered[l.Cache] || l.Method != "GET" && l.Method != "HEAD" || l.Status != 200 && l.Status != 206 || l.Bytes < 0 {
 		return false, nil
 	}
-	name, ref, isManifest := cutLast(rest, "/manifests/")
-	if !isManifest {
-		if name, ref, ok = cutLast(rest, "/blobs/"); !ok {
-			return false, nil
-		}
+	head, ref, _ := cutLast(rest)
+	name, noun, ok := cutLast(head)
+	isManifest := noun == "manifests"
+	if !ok || !isManifest && noun != "blobs" {
+		return false, nil
 	}
 	reference, err := manifest.ParseReference(ref)
-	if err != nil {
+	if err != nil || manifest.CheckName(name) != nil {
 		return false, nil
 	}
 	repo, known := repositories[name]
@@ -135,11 +145,11 @@ func (m *Meter) ingest(ctx context.Context, repositories map[string]meta.Reposit
 	return true, nil
 }
 
-// cutLast parts s at the last sep.
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
+// cutLast parts s at its last slash.
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
-		return s, "", false
+		return "", s, false
 	}
-	return s[:i], s[i+len(sep):], true
+	return s[:i], s[i+1:], true
 }

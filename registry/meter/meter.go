@@ -39,10 +39,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -128,16 +130,16 @@ func New(cfg Config) (*Meter, error) {
 
 // Observe implements [registry.Observer].
 func (m *Meter) Observe(_ context.Context, op *registry.Op, err error) {
-	if err != nil || op.Repository.ID == 0 || op.Method == "" || m.cfg.Exclude != nil && m.cfg.Exclude(op) {
+	if op.Repository.ID == 0 || op.Method == "" || m.cfg.Exclude != nil && m.cfg.Exclude(op) {
 		return
 	}
 	w := what{repository: op.Repository.ID, account: op.Repository.Account, hour: hourOf(op.Began)}
 	switch bytes := op.Sent + op.Redirected; {
-	case op.IsPull() && op.Status == http.StatusOK:
+	case op.IsPull() && op.Status == http.StatusOK && err == nil:
 		w.head = op.Method == http.MethodHead
 		w.tag, w.digest, w.client = op.Reference.Tag, op.Descriptor.Digest, ClientOf(op.UserAgent)
 		m.count(w, bytes, op.Remote)
-	case op.Action == policy.GetDownloadURLForLayer && op.Method == http.MethodGet && bytes > 0:
+	case op.Action == policy.GetDownloadURLForLayer && op.Method == http.MethodGet && op.Status < http.StatusBadRequest && bytes > 0:
 		m.count(w, bytes, netip.Addr{})
 	}
 }
@@ -216,35 +218,60 @@ const (
 func (m *Meter) Flush(ctx context.Context) error {
 	m.flushing.Lock()
 	defer m.flushing.Unlock()
-	if m.unwritten == nil { // else the last one may have been written after all, and is sent as it was
-		m.mu.Lock()
-		counts := m.counts
-		m.counts = make(map[what]tally, len(counts))
-		m.mu.Unlock()
-		if len(counts) == 0 {
-			return nil
+	if m.unwritten != nil { // the last one may have been written after all, and is sent as it was
+		if err := m.add(ctx); err != nil {
+			return err
 		}
-		m.unwritten = m.expand(ctx, counts)
-		m.number++
 	}
-	if err := m.cfg.Store.Add(ctx, meta.Flush{Node: m.node, Number: m.number, Counts: m.unwritten}); err != nil {
+	m.mu.Lock()
+	counts := m.counts
+	m.counts = make(map[what]tally, len(counts))
+	m.mu.Unlock()
+	if len(counts) == 0 {
+		return nil
+	}
+	list, err := m.expand(ctx, counts)
+	if err != nil {
+		m.putBack(counts)
 		return err
 	}
-	m.unwritten = nil
-	return nil
+	m.unwritten = list
+	m.number++
+	return m.add(ctx)
 }
 
-// expand makes the counters of counts.
-func (m *Meter) expand(ctx context.Context, counts map[what]tally) []meta.Counter {
+// add writes what is unwritten.
+func (m *Meter) add(ctx context.Context) error {
+	err := m.cfg.Store.Add(ctx, meta.Flush{Node: m.node, Number: m.number, Counts: m.unwritten})
+	if err == nil {
+		m.unwritten = nil
+	}
+	return err
+}
+
+// putBack adds counts to those of the next flush.
+func (m *Meter) putBack(counts map[what]tally) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for w, t := range counts {
+		now := m.counts[w]
+		m.counts[w] = tally{now.requests + t.requests, now.bytes + t.bytes}
+	}
+}
+
+// expand makes the counters of counts. It asks the store for platforms.
+func (m *Meter) expand(ctx context.Context, counts map[what]tally) ([]meta.Counter, error) {
 	sums := map[meta.CounterKey]int64{}
 	for w, t := range counts {
-		m.sum(ctx, sums, w, t)
+		if err := m.sum(ctx, sums, w, t); err != nil {
+			return nil, err
+		}
 	}
 	list := make([]meta.Counter, 0, len(sums))
 	for k, n := range sums {
 		list = append(list, meta.Counter{Repository: k.Repository, Name: k.Name, At: k.At, Value: n})
 	}
-	return list
+	return list, nil
 }
 
 // The names of counters: the length of time, what is counted, and of which. Those of accounts
@@ -253,7 +280,7 @@ const (
 	perHour, perDay, perMonth = "h ", "d ", "m "
 )
 
-func (m *Meter) sum(ctx context.Context, sums map[meta.CounterKey]int64, w what, t tally) {
+func (m *Meter) sum(ctx context.Context, sums map[meta.CounterKey]int64, w what, t tally) error {
 	days := dayOf(w.hour)
 	both := func(name string, n int64) {
 		sums[meta.CounterKey{Repository: w.repository, Name: perHour + name, At: w.hour}] += n
@@ -268,9 +295,9 @@ func (m *Meter) sum(ctx context.Context, sums map[meta.CounterKey]int64, w what,
 	switch {
 	case w.head:
 		both(string(Heads), t.requests)
-		return
+		return nil
 	case w.client == 0:
-		return // blobs
+		return nil // blobs
 	}
 	both(string(Pulls), t.requests)
 	if w.account != "" {
@@ -281,28 +308,43 @@ func (m *Meter) sum(ctx context.Context, sums map[meta.CounterKey]int64, w what,
 	}
 	if w.digest != "" {
 		both(string(ByDigest)+string(w.digest), t.requests)
-		if p := m.platform(ctx, image{w.repository, w.digest}); p != "" {
+		p, err := m.platform(ctx, image{w.repository, w.digest})
+		if err != nil {
+			return err
+		}
+		if p != "" {
 			both(string(ByPlatform)+p, t.requests)
 		}
 	}
 	both(string(ByClient)+w.client.String(), t.requests)
+	return nil
 }
 
-// platform is where an image runs, "" for an index, which says nothing of who pulls it.
-func (m *Meter) platform(ctx context.Context, i image) string {
-	p, ok := m.platforms.Get(i)
-	if ok {
-		return p
+// platformSyntax is what platforms are made of that are counted by name. A publisher can write
+// anything there.
+var platformSyntax = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,64}$`)
+
+// platform is where an image runs, "" for an index, which says nothing of who pulls it, and for
+// what is no more.
+func (m *Meter) platform(ctx context.Context, i image) (p string, err error) {
+	if p, ok := m.platforms.Get(i); ok {
+		return p, nil
 	}
-	err := m.cfg.Store.View(ctx, func(tx meta.Tx) error {
+	err = m.cfg.Store.View(ctx, func(tx meta.Tx) error {
 		row, err := tx.Manifests().Get(meta.ManifestKey{Repository: i.repository, Digest: i.digest})
-		p = row.Platform
+		if p = row.Platform; errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		return err
 	})
-	if err == nil {
-		m.platforms.Add(i, p)
+	if err != nil {
+		return "", err
 	}
-	return p
+	if p != "" && !platformSyntax.MatchString(p) {
+		p = "other"
+	}
+	m.platforms.Add(i, p)
+	return p, nil
 }
 
 // sorted returns the keys of a map in order.

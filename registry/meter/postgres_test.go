@@ -42,7 +42,7 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("replay", func(t *testing.T) {
 		nodes, log := threeNodes(t, onPostgres(t, server, 3)...)
-		replay(t, nodes, log, 6000, 3, func(*rand.Rand) {}, func() {})
+		replay(t, nodes, log, 4000, 3, func(*rand.Rand) {}, func() {})
 	})
 
 	// What is too old goes, here as everywhere.

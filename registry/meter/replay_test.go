@@ -341,5 +341,5 @@ func TestReplaySQLite(t *testing.T) {
 	})
 	g := ground{store, gocloud.New(memblob.OpenBucket(nil))}
 	nodes, log := threeNodes(t, g, g, g)
-	replay(t, nodes, log, 6000, 1, func(*rand.Rand) {}, func() {})
+	replay(t, nodes, log, 4000, 1, func(*rand.Rand) {}, func() {})
 }
