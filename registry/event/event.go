@@ -57,13 +57,13 @@ type Event struct {
 	ArtifactType string          `json:"artifactType,omitempty"`
 	Size         int64           `json:"size,omitempty"` // bytes of the manifest or blob
 
-	Alias   string   `json:"alias,omitempty"`   // that was suspended or restored
-	Reason  string   `json:"reason,omitempty"`  // of a takedown
-	Paths   []string `json:"paths,omitempty"`   // of URLs; one that ends with a slash stands for all below it
+	Alias  string   `json:"alias,omitempty"`  // that was suspended or restored
+	Reason string   `json:"reason,omitempty"` // of a takedown
+	Paths  []string `json:"paths,omitempty"`  // of URLs; one that ends with a slash stands for all below it
 	// Incomplete says that there are more paths than those: purge what ends with the digest.
-	Incomplete bool `json:"incomplete,omitempty"`
-	Remote  string   `json:"remote,omitempty"`  // address of the client, if it came from one
-	Request string   `json:"request,omitempty"` // name of the request in the access log
+	Incomplete bool   `json:"incomplete,omitempty"`
+	Remote     string `json:"remote,omitempty"`  // address of the client, if it came from one
+	Request    string `json:"request,omitempty"` // name of the request in the access log
 }
 
 // ErrUnavailable is wrapped by the error of a sink that can take nothing for now, such as one

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/registrytest"
@@ -100,7 +101,7 @@ func BenchmarkFlush(b *testing.B) {
 
 func BenchmarkIngest(b *testing.B) {
 	n, _ := observed(b)
-	log := visits(date(2000, 1, 1, 0, 0, 0), "v1", addresses(1000))
+	log := visits(time.Now(), "v1", addresses(1000))
 	b.SetBytes(int64(len(log)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -71,7 +71,10 @@ func TestHowManyClients(t *testing.T) {
 	for _, c := range []struct {
 		clients int
 		within  float64
-	}{{0, 0}, {1, 0}, {10, 0}, {100, 0.01}, {1000, 0.01}, {20_000, 0.05}, {50_000, 0.05}} {
+	}{
+		{0, 0}, {1, 0}, {10, 0}, {100, 0.01}, {1000, 0.01},
+		{20_000, 0.08}, {50_000, 0.08}, // five times the standard error: secrets are drawn anew each time
+	} {
 		t.Run(fmt.Sprint(c.clients), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -149,11 +149,12 @@ func ExampleMeter_Ingest() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	const lines = `{"time":"2026-02-03T10:00:00+01:00","remote":"192.0.2.1","method":"GET","path":"/v2/acme/app/manifests/v1","status":"200","bytes":"88","cache":"MISS","agent":"docker/28"}
+	day := time.Now().UTC().AddDate(0, 0, -1).Truncate(24 * time.Hour) // whose log was rotated
+	lines := strings.ReplaceAll(`{"time":"2026-02-03T10:00:00+01:00","remote":"192.0.2.1","method":"GET","path":"/v2/acme/app/manifests/v1","status":"200","bytes":"88","cache":"MISS","agent":"docker/28"}
 {"time":"2026-02-03T10:00:01+01:00","remote":"192.0.2.2","method":"GET","path":"/v2/acme/app/manifests/v1","status":"200","bytes":"88","cache":"HIT","agent":"docker/28"}
 {"time":"2026-02-03T10:00:02+01:00","remote":"192.0.2.3","method":"GET","path":"/v2/acme/app/manifests/v1","status":"200","bytes":"88","cache":"HIT","agent":"crane/0.20"}
 {"time":"2026-02-03T10:00:03+01:00","remote":"192.0.2.3","method":"GE
-`
+`, "2026-02-03", day.Format(time.DateOnly))
 	ctx := context.Background()
 	read, err := m.Ingest(ctx, strings.NewReader(lines))
 	if err != nil {
@@ -167,13 +168,14 @@ func ExampleMeter_Ingest() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	at := time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC)
-	hours, err := m.Series(ctx, repo.ID, meter.Pulls, meter.Hour, at, at.AddDate(0, 0, 1))
+	hours, err := m.Series(ctx, repo.ID, meter.Pulls, meter.Hour, day, day.AddDate(0, 0, 1))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(hours)
+	for _, p := range hours {
+		fmt.Printf("%d pulls in the hour from %s\n", p.N, p.At.Format("15:04 MST"))
+	}
 	// Output:
 	// 4 lines, 2 pulls that the registry has not seen, 1 that cannot be read
-	// [{2026-02-03 09:00:00 +0000 UTC 2}]
+	// 2 pulls in the hour from 09:00 UTC
 }

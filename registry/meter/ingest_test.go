@@ -324,31 +324,33 @@ func FuzzIngest(f *testing.F) {
 	f.Add(line(at, "2001:db8::1", "HEAD", "/v2/test/hat/manifests/v1", 200, 0, "STALE", "", docker) + "\n\n" +
 		line(at, "", "GET", "/v2/test/hat/blobs/"+string(manifest.SHA256.FromBytes(nil)), 206, 12, "REVALIDATED", "", ""))
 	f.Fuzz(func(t *testing.T, log string) {
-		g := inMemory()
-		n := g.node(t)
-		n.Push("test/hat", registrytest.Image{}, "v1")
-		got := ingest(t, n.meter, log)
-		if got.Lines < got.Counted+got.Bad || got.Counted < 0 || got.Bad < 0 || got.Lines > strings.Count(log, "\n")+1 {
-			t.Errorf("%+v of %d lines", got, strings.Count(log, "\n")+1)
-		}
-		flush(t, n.meter)
-		for _, c := range counters(t, g.store) {
-			if c.Value < 0 {
-				t.Errorf("%+v", c)
+		synctest.Test(t, func(t *testing.T) { // where it is the year 2000
+			g := inMemory()
+			n := g.node(t)
+			n.Push("test/hat", registrytest.Image{}, "v1")
+			got := ingest(t, n.meter, log)
+			if got.Lines < got.Counted+got.Bad || got.Counted < 0 || got.Bad < 0 || got.Lines > strings.Count(log, "\n")+1 {
+				t.Errorf("%+v of %d lines", got, strings.Count(log, "\n")+1)
 			}
-			if c.Repository == 0 && !strings.HasPrefix(c.Name, "m ") {
-				t.Errorf("of no repository: %+v", c)
+			flush(t, n.meter)
+			for _, c := range counters(t, g.store) {
+				if c.Value < 0 {
+					t.Errorf("%+v", c)
+				}
+				if c.Repository == 0 && !strings.HasPrefix(c.Name, "m ") {
+					t.Errorf("of no repository: %+v", c)
+				}
 			}
-		}
-		if list := counters(t, g.store); got.Counted == 0 && len(list) > 0 {
-			t.Errorf("nothing was counted, and yet there is %v", list)
-		}
-		if _, err := n.meter.Usage(t.Context(), at); err != nil {
-			t.Error(err)
-		}
-		var out bytes.Buffer
-		if list, err := n.meter.Usage(t.Context(), at); err != nil || meter.WriteCSV(&out, list) != nil {
-			t.Error(err)
-		}
+			if list := counters(t, g.store); got.Counted == 0 && len(list) > 0 {
+				t.Errorf("nothing was counted, and yet there is %v", list)
+			}
+			if _, err := n.meter.Usage(t.Context(), at); err != nil {
+				t.Error(err)
+			}
+			var out bytes.Buffer
+			if list, err := n.meter.Usage(t.Context(), at); err != nil || meter.WriteCSV(&out, list) != nil {
+				t.Error(err)
+			}
+		})
 	})
 }

@@ -25,7 +25,7 @@
 //
 // The number of clients is an estimate (some 2 %), by a sketch of addresses that cannot be turned
 // back: each is hashed with a secret of its day, which is deleted two days later. No address is
-// stored.
+// stored. Sketches are written every 30 seconds.
 //
 // # How long
 //

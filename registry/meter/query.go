@@ -92,7 +92,7 @@ func (m *Meter) freshClients(tx meta.Tx, repo meta.RepositoryID, first, last int
 // unfolded are the days that may have sketches.
 func unfolded(now time.Time) []int64 {
 	today := dayOf(now.Unix())
-	return []int64{today - day, today}
+	return []int64{today - 2*day, today - day, today}
 }
 
 // Sum adds a series up.

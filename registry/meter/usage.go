@@ -162,12 +162,16 @@ func (m *Meter) countStored(ctx context.Context, now time.Time) error {
 		if err := m.cfg.Store.Add(ctx, f); err != nil {
 			return err
 		}
+		raw, err := json.Marshal(at)
+		if err != nil {
+			return err
+		}
+		err = m.cfg.Store.Update(ctx, func(tx meta.Tx) error {
+			return tx.Records().Put(meta.Record{Namespace: key.Namespace, Key: key.Key, Value: raw})
+		})
+		if err != nil {
+			return err
+		}
 	}
-	raw, err := json.Marshal(current)
-	if err != nil {
-		return err
-	}
-	return m.cfg.Store.Update(ctx, func(tx meta.Tx) error {
-		return tx.Records().Put(meta.Record{Namespace: key.Namespace, Key: key.Key, Value: raw})
-	})
+	return nil
 }

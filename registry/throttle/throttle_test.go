@@ -154,7 +154,9 @@ func TestRefusal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got struct{ Errors []struct{ Code, Message string } }
+		var got struct {
+			Errors []struct{ Code, Message string }
+		}
 		if err := json.Unmarshal(body, &got); err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}
@@ -253,7 +255,9 @@ func TestAllowance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got struct{ Errors []struct{ Code, Message string } }
+		var got struct {
+			Errors []struct{ Code, Message string }
+		}
 		if err := json.Unmarshal(body, &got); err != nil || resp.StatusCode != 429 || got.Errors[0].Code != "TOOMANYREQUESTS" {
 			t.Errorf("manifest: %d %s, %v", resp.StatusCode, body, err)
 		}
