@@ -252,11 +252,9 @@ func TestDeliveryEndsInTheMiddle(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					ledger := newLedger(func(event.Event) error { return nil })
-					var (
-						n     int
-						stop  = make(chan func(), 1)
-						ended = make(chan struct{})
-					)
+					n := 0
+					running, end := context.WithCancel(context.Background())
+					defer end()
 					s := registrytest.New(t, func(c *registry.Config) {
 						c.Sinks = map[string]event.Sink{"test": event.SinkFunc(func(ctx context.Context, e event.Event) error {
 							ledger.mu.Lock()
@@ -264,7 +262,7 @@ func TestDeliveryEndsInTheMiddle(t *testing.T) {
 							now := n == last
 							ledger.mu.Unlock()
 							if now {
-								go func() { (<-stop)(); close(ended) }()
+								end()
 								<-ctx.Done()
 								if err := fault(ctx); err != nil {
 									return err
@@ -278,14 +276,15 @@ func TestDeliveryEndsInTheMiddle(t *testing.T) {
 					for i := range 20 {
 						s.Push(fmt.Sprint("test/r", i), registrytest.Image{}, "v1")
 					}
-					stop <- run(t, s)
-					<-ended
+					if err := s.Run(running); err != nil {
+						t.Errorf("Run: %v", err)
+					}
 					if took := n; took > last+16 { // those on their way
 						t.Errorf("%d events were tried after the end", took-last)
 					}
-					again := run(t, s)
+					stop := run(t, s)
 					time.Sleep(time.Hour)
-					again()
+					stop()
 					ledger.wantAll(t, false)
 				})
 			})

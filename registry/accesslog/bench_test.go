@@ -35,9 +35,13 @@ func BenchmarkObserver(b *testing.B) {
 		{"nowhere", nowhere{}},
 		{"json", slog.NewJSONHandler(io.Discard, nil)},
 		{"json-writer", slog.NewJSONHandler(lines, nil)},
+		{"own-writer", nil},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			observe := accesslog.New(slog.New(c.handler))
+			observe := accesslog.JSON(lines)
+			if c.handler != nil {
+				observe = accesslog.New(slog.New(c.handler))
+			}
 			d := manifest.SHA256.FromBytes(nil)
 			ops := registry.Op{
 				Began: time.Now(), Action: policy.GetDownloadURLForLayer, Remote: netip.MustParseAddr("203.0.113.7"), Method: "GET",
