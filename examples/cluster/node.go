@@ -12,12 +12,15 @@ import (
 	"github.com/esplanade-registry/esplanade/auth"
 	"github.com/esplanade-registry/esplanade/auth/basic"
 	"github.com/esplanade-registry/esplanade/auth/token"
+	"github.com/esplanade-registry/esplanade/gallery"
 	"github.com/esplanade-registry/esplanade/policy"
 	"github.com/esplanade-registry/esplanade/policy/iam"
+	"github.com/esplanade-registry/esplanade/policy/limit"
 	"github.com/esplanade-registry/esplanade/registry"
 	"github.com/esplanade-registry/esplanade/registry/accounts"
 	"github.com/esplanade-registry/esplanade/registry/ecrpublic"
 	"github.com/esplanade-registry/esplanade/registry/gc"
+	"github.com/esplanade-registry/esplanade/registry/meter"
 	"github.com/esplanade-registry/esplanade/registry/site"
 	"github.com/esplanade-registry/esplanade/storage"
 	"github.com/esplanade-registry/esplanade/storage/gocloud"
@@ -32,6 +35,7 @@ type node struct {
 	store  *sqlmeta.Watched
 	bucket bucket
 	users  *accounts.Store
+	meter  *meter.Meter
 	reg    *registry.Registry
 }
 
@@ -58,14 +62,18 @@ func openNode(ctx context.Context, o options, logger *slog.Logger) (*node, error
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	pulls, err := meter.New(meter.Config{Store: store, Logger: logger})
+	if err != nil {
+		return nil, errors.Join(err, b.Close(), store.Close())
+	}
 	users, tokens := accounts.New(store), token.New(registry.SigningKeys(store))
 	reg, err := registry.New(registry.Config{
-		Store: store, Bucket: b, Issuer: tokens, Verifier: tokens,
+		Store: store, Bucket: b, Issuer: tokens, Verifier: tokens, Logins: limit.NewLogins(nil), Observers: []registry.Observer{pulls.Observe},
 		Authenticators: []auth.Authenticator{basic.NewKeys(users, "esplanade")}, AccessKeys: users,
 		Evaluators: []policy.Evaluator{policy.Public{}, iam.New(users, registry.Policies{Store: store})},
 		PublicURL:  o.publicURL, TrustedProxies: o.trusted, Grace: o.grace, CreateOnPush: true, Logger: logger,
 	})
-	n := &node{o, logger, store, b, users, reg}
+	n := &node{o, logger, store, b, users, pulls, reg}
 	if err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -80,7 +88,7 @@ const shutdownTime = 30 * time.Second
 
 // serve answers until ctx ends, and returns when all that runs has finished.
 func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
-	pages, err := site.New(site.Config{Registry: n.reg, Logger: n.logger})
+	pages, err := site.New(site.Config{Registry: n.reg, Gallery: gallery.Config{Metrics: site.Metrics(n.meter)}, Logger: n.logger})
 	if err != nil {
 		return err
 	}
@@ -93,7 +101,7 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 		return err
 	}
 	server := &http.Server{
-		Handler:           handler(n.reg, control, pages),
+		Handler:           handler(n.reg, http.HandlerFunc(n.reg.ServeReady), control, pages),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelWarn),
@@ -101,7 +109,7 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 	collector := gc.New(n.reg, &gc.Options{Interval: min(gc.DefaultInterval, n.o.grace/2), Logger: n.logger})
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	jobs := []func(context.Context) error{n.reg.Run, collector.Run, pages.Run, n.sweep}
+	jobs := []func(context.Context) error{n.reg.Run, collector.Run, pages.Run, n.sweep, n.count}
 	running := make(chan error, len(jobs))
 	for _, job := range jobs {
 		go func() { running <- job(background) }()
@@ -127,18 +135,23 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 }
 
 // handler passes the registry what is the registry's, and the rest to the gallery.
-func handler(reg, control, pages http.Handler) http.Handler {
+func handler(reg, ready, control, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {
 		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
 			reg.ServeHTTP(w, r)
 		case p == "/" && r.Method == http.MethodPost:
 			control.ServeHTTP(w, r)
+		case p == "/-/readyz":
+			ready.ServeHTTP(w, r)
 		default:
 			pages.ServeHTTP(w, r)
 		}
 	})
 }
+
+// count writes what was pulled.
+func (n *node) count(ctx context.Context) error { return n.meter.Run(ctx, n.reg) }
 
 // sweepPeriod is how often what killed writers left unfinished in the bucket is removed.
 const sweepPeriod = time.Hour

@@ -60,7 +60,7 @@ registry/webhook:          registry/event
 registry/site:             auth gallery gallery/memindex manifest registry registry/event registry/meter
 registry/ecrpublic:        auth auth/sigv4 manifest policy registry storage/meta
 registry/registrytest:     auth auth/basic auth/token manifest registry storage storage/gocloud storage/meta storage/meta/memmeta
-examples/cluster:          auth auth/basic auth/token policy policy/iam registry registry/accounts registry/ecrpublic registry/gc registry/site storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
+examples/cluster:          auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accounts registry/ecrpublic registry/gc registry/meter registry/site storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 examples/cedar:            auth auth/basic auth/token policy registry storage/gocloud storage/meta/memmeta
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
