@@ -33,7 +33,7 @@ const (
 // one login. It may be called by many goroutines at once.
 type Logins interface {
 	// Check returns false, and how long to wait, for who has to.
-	Check(client netip.Addr, user string) (retry time.Duration, ok bool)
+	Check(client netip.Addr, user, password string) (retry time.Duration, ok bool)
 	Failed(client netip.Addr, user, password string)
 	Succeeded(client netip.Addr, user string)
 }
@@ -48,7 +48,7 @@ func (r *Registry) login(list []auth.Authenticator, req *http.Request, pull bool
 	if user == auth.LoginUser {
 		user += " " + client.String() // which is everybody's, and not to be made to wait for everybody
 	}
-	if retry, ok := r.cfg.Logins.Check(client, user); !ok {
+	if retry, ok := r.cfg.Logins.Check(client, user, password); !ok {
 		seconds := strconv.Itoa(max(1, int(math.Ceil(retry.Seconds()))))
 		return auth.Identity{}, &Error{
 			Err: ErrTooManyRequests, Message: "there were too many logins with wrong credentials; check them, and try again in " + seconds + " seconds",

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/storage/meta"
@@ -23,17 +24,19 @@ func sharedFor(d time.Duration) []string {
 
 // keep says how long the answer to a GET or HEAD may be kept, and by whom. It is Shared only
 // where everyone would get the same: asked without credentials, of a public repository that has no policy
-// of its own.
+// of its own. HEAD is kept by nobody: who pushes asks by it what need not be pushed, and must not
+// be told of what is gone.
 func (c *call) keep(forever bool) {
 	op := &c.op
-	op.Shared = c.r.cfg.SharedMaxAge > 0 && op.Identity.IsAnonymous() && op.Repository.ID != 0 && op.Repository.Visibility == meta.Public && !op.Repository.HasPolicy
+	get := op.Method == http.MethodGet
+	op.Shared = get && c.r.cfg.SharedMaxAge > 0 && op.Identity.IsAnonymous() && op.Repository.ID != 0 && op.Repository.Visibility == meta.Public && !op.Repository.HasPolicy
 	value := revalidate
 	switch {
 	case op.Shared && forever:
 		value = sharedImmutable
 	case op.Shared:
 		value = c.r.sharedFor
-	case forever:
+	case get && forever:
 		value = immutable
 	}
 	c.Header()["Cache-Control"] = value

@@ -63,7 +63,33 @@ func (r *Registry) change(ctx context.Context, tx meta.Tx, op *Op, c *Change) er
 	if op.Remote.IsValid() {
 		e.Remote = op.Remote.String()
 	}
+	if op.told == somebody {
+		var err error
+		if e.Paths, err = pathsOfChange(tx, op.Repository, c); err != nil {
+			return err
+		}
+	}
 	return r.publish(tx, e, op.told == somebody)
+}
+
+// pathsOfChange returns what caches are to forget that may keep it for long: what a digest
+// named, and what is not everyone's any more.
+func pathsOfChange(tx meta.Tx, repo meta.Repository, c *Change) ([]string, error) {
+	end := ""
+	switch c.Kind {
+	case DeleteManifest:
+		end = "manifests/" + string(c.Digest)
+	case DeleteBlob:
+		end = "blobs/" + string(c.Digest)
+	case DeleteRepository, ChangePolicy:
+	default:
+		return nil, nil
+	}
+	paths, err := pathsOf(tx, Target{Account: string(repo.Account), Repository: repo.Name})
+	for i := range paths {
+		paths[i] += end
+	}
+	return paths, err
 }
 
 // publish tells who follows of an event, here and on other nodes, once the transaction is

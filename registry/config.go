@@ -77,7 +77,8 @@ type Config struct {
 
 	// SharedMaxAge is how long caches between the registry and its clients may serve where a
 	// tag leads, in whole seconds: what a publisher changes is seen that much later there. What
-	// digests name they may keep for a year, until a takedown tells them to forget it. They get
+	// digests name they may keep for a year, until an event tells them to forget it. A cache must
+	// pass HEAD on, by which clients ask before they push, and not answer it from a GET. They get
 	// only what anonymous clients may have of public repositories without a policy, and no header
 	// about the client, such as its rate limit; an evaluator or interceptor that refuses some
 	// of those clients and not others does not hold for what a cache has. 0 means that they

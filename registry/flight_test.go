@@ -191,7 +191,10 @@ func TestFlightPanics(t *testing.T) {
 			store := &panicky{}
 			var log strings.Builder
 			var cfg registry.Config
-			s := registrytest.New(t, func(c *registry.Config) { store.Store, c.Store, cfg = c.Store, store, *c; cfg.Store = store })
+			s := registrytest.New(t, func(c *registry.Config) {
+				store.Store, c.Store = c.Store, store
+				cfg = *c
+			})
 			s.Push("test/hat", registrytest.Image{Layers: [][]byte{layer}}, "v1")
 			var told []string
 			cfg.Observers = []registry.Observer{func(_ context.Context, op *registry.Op, err error) {
@@ -217,4 +220,81 @@ func TestFlightPanics(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A request that ends in a panic is observed once too, as an error, and the panic goes on to
+// the server.
+func TestObserversOfPanics(t *testing.T) {
+	t.Parallel()
+	var o observed
+	s := registrytest.New(t, func(c *registry.Config) {
+		c.Observers = []registry.Observer{o.observe}
+		c.Interceptors = append(c.Interceptors, func(_ context.Context, op *registry.Op, _ func(context.Context) error) error {
+			panic("a bug in " + op.Method)
+		})
+	})
+	func() {
+		defer func() {
+			if p := recover(); p != "a bug in GET" {
+				t.Errorf("recovered %v", p)
+			}
+		}()
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/v2/test/hat/manifests/v1", nil))
+	}()
+	if diff := cmp.Diff([]string{"GET /v2/test/hat/manifests/v1 500 UNKNOWN anonymous 0"}, o.take()); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
+// viewed counts the snapshots of a store.
+type viewed struct {
+	meta.Store
+	views atomic.Int32
+}
+
+func (s *viewed) View(ctx context.Context, fn func(meta.Tx) error) error {
+	s.views.Add(1)
+	return s.Store.View(ctx, fn)
+}
+
+// A node that does not hear of others asks every half a second what is taken down, not for
+// every pull, and what it takes down itself holds at once.
+func TestTakedownOnAStoreThatIsNotWatched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &viewed{}
+		var cfg registry.Config
+		s := registrytest.New(t, func(c *registry.Config) {
+			store.Store, c.Store = c.Store, &sharedStore{Store: store}
+			cfg = *c
+		})
+		other := must(registry.New(cfg))
+		s.Push("test/hat", registrytest.Image{}, "v1")
+		repository, account := registry.Target{Account: registrytest.Account, Repository: "hat"}, registry.Target{Account: registrytest.Account}
+		ctx := t.Context()
+		for _, c := range []struct {
+			what   string
+			do     func() error
+			wait   time.Duration
+			status int
+		}{
+			{"nothing", func() error { return nil }, time.Second, 200},
+			{"suspended elsewhere", func() error { return other.Suspend(ctx, registry.Suspension{Target: repository}) }, time.Second, 451},
+			{"restored here", func() error { return s.Restore(ctx, repository, "") }, 0, 200},
+			{"suspended here", func() error { return s.Suspend(ctx, registry.Suspension{Target: account}) }, 0, 451},
+			{"restored elsewhere", func() error { return other.Restore(ctx, account, "") }, time.Second, 200},
+		} {
+			wantErr(t, c.what, c.do(), nil)
+			time.Sleep(c.wait)
+			store.views.Store(0)
+			for range 10 {
+				if status, body := answer(t, s, "GET", "/v2/test/hat/manifests/v1"); status != c.status {
+					t.Errorf("%s: %d %s", c.what, status, body)
+				}
+			}
+			if n := store.views.Load(); n != 1 {
+				t.Errorf("%s: %d snapshots for 10 pulls", c.what, n)
+			}
+		}
+	})
 }

@@ -154,7 +154,6 @@ func (c *call) headBlob() error {
 			return err
 		}
 		c.blobHeader(d)
-		c.op.Shared, c.Header()["Cache-Control"] = false, revalidate // who pushes asks whether it is still there
 		c.Header()["Content-Length"] = []string{strconv.FormatInt(b.Size, 10)}
 		c.WriteHeader(http.StatusOK)
 		return nil

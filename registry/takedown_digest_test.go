@@ -180,12 +180,13 @@ func TestTakedownOfDigestRefusesPushes(t *testing.T) {
 			_, mounted := owner.MountBlob(ctx, "test/new", layerDigest, "test/hat")
 			_, pushed := owner.PushManifest(ctx, "test/new", m.MediaType, m.Raw, "v3")
 			_, put := owner.PutImage(ctx, "test/new", m.MediaType, m.Raw, "v3", "")
-			id := must(owner.StartLayer(ctx, "test/new"))
-			must(owner.PutLayerPart(ctx, "test/new", id, 0, layer))
+			w.pushBlob("test/third", free)
+			id := must(owner.StartLayer(ctx, "test/third"))
+			must(owner.PutLayerPart(ctx, "test/third", id, 0, layer))
 			for what, err := range map[string]error{
 				"mount": mounted, "manifest": pushed, "image": put,
 				"blob":  owner.PushBlob(ctx, "test/new", layerDigest, strings.NewReader(string(layer))),
-				"layer": owner.FinishLayer(ctx, "test/new", id, layerDigest),
+				"layer": owner.FinishLayer(ctx, "test/third", id, layerDigest),
 			} {
 				wantErr(t, what+" from Go", err, kind)
 			}

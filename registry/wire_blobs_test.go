@@ -80,6 +80,7 @@ func TestB34BlobHasItsHeaders(t *testing.T) {
 			r := w.anonymous().send(method, path, nil).want(200).has(
 				"Content-Length", "1000", "Docker-Content-Digest", sha(content), "Content-Type", "application/octet-stream", "Accept-Ranges", "bytes")
 			r.header.Del("Date")
+			r.header.Del("Cache-Control") // caches keep no HEAD
 			headers = append(headers, r.header)
 			if method == "GET" {
 				r.content(content)

@@ -132,6 +132,7 @@ func (e *eyes) operator(reg *registry.Registry, garbage *gc.Collector) http.Hand
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gathered, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /usage", e.usage)
+	mux.HandleFunc("POST /ingest", e.ingest)
 	t := takedowns{reg}
 	mux.HandleFunc("GET /takedowns", t.list)
 	mux.HandleFunc("POST /takedowns", t.suspend)
@@ -166,6 +167,15 @@ func (e *eyes) usage(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, list)
 	}
+}
+
+// ingest counts what the log of a cache tells, and says how far it has read.
+func (e *eyes) ingest(w http.ResponseWriter, r *http.Request) {
+	n, err := e.meter.Ingest(r.Context(), r.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	answer(w, n)
 }
 
 // takedowns lets the operator suspend and restore.

@@ -41,6 +41,7 @@
 //
 //	GET /metrics                           see package registry/prom
 //	GET /usage?month=2026-11&format=csv    pulls, bytes sent and stored of each account
+//	POST /ingest                           counts what a cache's log tells; see meter.Ingest
 //	GET /takedowns                         what is suspended, as JSON
 //	POST /takedowns                        suspends: {"account": "...", "repository": "...", "reason": "...", "by": "..."},
 //	                                       or with "alias" or "digest" instead; see registry.Suspension

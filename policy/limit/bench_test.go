@@ -70,7 +70,7 @@ func BenchmarkLogins(b *testing.B) {
 	l, addr := limit.NewLogins(nil), netip.MustParseAddr("192.0.2.7")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := l.Check(addr, "AKIAIOSFODNN7EXAMPLE"); !ok {
+		if _, ok := l.Check(addr, "AKIAIOSFODNN7EXAMPLE", ""); !ok {
 			b.Fatal("refused")
 		}
 		l.Succeeded(addr, "AKIAIOSFODNN7EXAMPLE")

@@ -88,13 +88,13 @@ func ExampleLogins() {
 	verified := 0
 	for i := range 1000 {
 		addr := netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
-		if _, ok := logins.Check(addr, keyID); ok {
+		if _, ok := logins.Check(addr, keyID, ""); ok {
 			logins.Failed(addr, keyID, fmt.Sprint("guess ", i))
 			verified++
 		}
 	}
-	_, there := logins.Check(publisher, keyID)
-	_, other := logins.Check(elsewhere, keyID)
+	_, there := logins.Check(publisher, keyID, "")
+	_, other := logins.Check(elsewhere, keyID, "")
 	fmt.Println(verified < 150, there, other)
 	// Output: true true false
 }

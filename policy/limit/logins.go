@@ -42,7 +42,7 @@ type LoginOptions struct {
 // sharing its address. From an address that is new, a publisher waits while its key is under
 // attack.
 //
-// A client sends a wrong credential more than once for one attempt (docker login does twice),
+// A client sends a wrong credential more than once for one attempt (helm login does twice),
 // and a job with an old one sends it forever. That guesses nothing, and counts once in
 // [LoginOptions].Repeat. To tell, a hash of the secret is kept, with a salt of this process.
 //
@@ -83,8 +83,10 @@ func NewLogins(opts *LoginOptions) *Logins {
 }
 
 // Check says, before a credential is verified, whether it may be, and if not, how long to
-// wait. keyID is what the client calls itself, whether there is such a key or not.
-func (l *Logins) Check(addr netip.Addr, keyID string) (retry time.Duration, ok bool) {
+// wait. keyID is what the client calls itself, whether there is such a key or not. What has
+// counted within [LoginOptions].Repeat need not wait: it is the same attempt, and is refused
+// for what it is.
+func (l *Logins) Check(addr netip.Addr, keyID, secret string) (retry time.Duration, ok bool) {
 	var array [3]Level
 	for _, level := range l.levels(array[:0], addr, keyID) {
 		// Would a failure still pass? The longest wait counts.
@@ -92,7 +94,21 @@ func (l *Logins) Check(addr netip.Addr, keyID string) (retry time.Duration, ok b
 			retry = max(retry, q.Retry)
 		}
 	}
-	return retry, retry == 0
+	return retry, retry == 0 || l.counted(addr, keyID, secret)
+}
+
+// counted reports whether a credential was wrong not long ago.
+func (l *Logins) counted(addr netip.Addr, keyID, secret string) bool {
+	key := l.credential(addr, keyID, secret)
+	s := l.tried.of(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, known := s.lru.Get(key)
+	return known && time.Since(*last) < l.repeat
+}
+
+func (l *Logins) credential(addr netip.Addr, keyID, secret string) string {
+	return l.hash("credential", AddressKey("", addr, SiteBits), keyID, secret)
 }
 
 // Failed counts a credential that was verified and is wrong.
@@ -149,7 +165,7 @@ func (l *Logins) home(addr netip.Addr) uint64 {
 
 // counts reports whether a wrong credential is another than before.
 func (l *Logins) counts(addr netip.Addr, keyID, secret string) bool {
-	key := l.hash("credential", AddressKey("", addr, SiteBits), keyID, secret)
+	key := l.credential(addr, keyID, secret)
 	now := time.Now()
 	s := l.tried.of(key)
 	s.mu.Lock()

@@ -21,7 +21,7 @@ var (
 // guess tries secrets that are wrong, and returns how many were verified.
 func guess(l *limit.Logins, addr func(i int) netip.Addr, keyID string, tries int) (verified int) {
 	for i := range tries {
-		if _, ok := l.Check(addr(i), keyID); ok {
+		if _, ok := l.Check(addr(i), keyID, ""); ok {
 			l.Failed(addr(i), keyID, fmt.Sprint("secret", i))
 			verified++
 		}
@@ -37,7 +37,7 @@ func many(i int) netip.Addr {
 
 func check(t *testing.T, l *limit.Logins, addr netip.Addr, keyID string, want bool) (retry time.Duration) {
 	t.Helper()
-	retry, ok := l.Check(addr, keyID)
+	retry, ok := l.Check(addr, keyID, "never tried")
 	if ok != want || ok != (retry == 0) {
 		t.Errorf("Check(%s, %s) = %v, %v, want %v", addr, keyID, retry, ok, want)
 	}
@@ -161,6 +161,9 @@ func TestLoginsRepeated(t *testing.T) {
 		failed(home, "KEY", "old", 100) // counts again
 		check(t, l, home, "KEY", false)
 
+		if _, ok := l.Check(home, "KEY", "old"); !ok {
+			t.Error("the same attempt has to wait for itself")
+		}
 		failed(other, "KEY", "old", 100) // counts for each address
 		failed(other, "KEY", "", 1)
 		failed(other, "", "old", 1)
@@ -199,7 +202,7 @@ func TestLoginsConcurrent(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 500 {
-				l.Check(many(i), "KEY")
+				l.Check(many(i), "KEY", "")
 				l.Failed(many(i), "KEY", fmt.Sprint(g, i))
 				l.Succeeded(many(i), fmt.Sprint("KEY", i%7))
 			}
@@ -218,7 +221,7 @@ func TestLoginsMemory(t *testing.T) { // not parallel: it measures the heap
 	long := strings.Repeat("x", 1000)
 	for i := range tries {
 		key := fmt.Sprint(long, i)
-		l.Check(many(i), key)
+		l.Check(many(i), key, "")
 		l.Failed(many(i), key, key)
 		l.Succeeded(many(i), key)
 	}

@@ -57,9 +57,11 @@ type Event struct {
 	ArtifactType string          `json:"artifactType,omitempty"`
 	Size         int64           `json:"size,omitempty"` // bytes of the manifest or blob
 
-	Alias  string   `json:"alias,omitempty"`  // that was suspended or restored
-	Reason string   `json:"reason,omitempty"` // of a takedown
-	Paths  []string `json:"paths,omitempty"`  // of URLs; one that ends with a slash stands for all below it
+	Alias  string `json:"alias,omitempty"`  // that was suspended or restored
+	Reason string `json:"reason,omitempty"` // of a takedown
+	// Paths are those of URLs that caches are to forget which keep what digests name; one that
+	// ends with a slash stands for all below it.
+	Paths []string `json:"paths,omitempty"`
 	// Incomplete says that there are more paths than those: purge what ends with the digest.
 	Incomplete bool   `json:"incomplete,omitempty"`
 	Remote     string `json:"remote,omitempty"`  // address of the client, if it came from one

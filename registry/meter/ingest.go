@@ -2,6 +2,7 @@ package meter
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,16 +48,18 @@ func (l *Line) sane(now time.Time) bool {
 	return l.Bytes <= maxLineBytes && l.Time.After(now.Add(-maxLag)) && l.Time.Before(now.Add(maxLead))
 }
 
-// Ingested says what became of the lines of a log.
+// Ingested says what became of the lines of a log. Bytes is where to go on reading: after the
+// last line that was handled. One at the end that is still being written is left for then.
 type Ingested struct {
 	Lines   int // all
 	Counted int // that were requests which the cache answered, for repositories that there are
 	Bad     int // that cannot be read
+	Bytes   int64
 }
 
 // Ingest counts the requests in the log of a cache that the registry has not seen, until r ends.
-// Each line is to be given to one node, once: a program that follows the log, or reads it when it is
-// rotated, remembers how far it has come. Lines that tell of requests which the registry has answered
+// Each line is to be given to one node, once: a program that follows the log goes on at Ingested.Bytes,
+// also after an error. Lines that tell of requests which the registry has answered
 // are passed over, so that the whole log can be given; what cannot be read is counted and
 // passed over too.
 func (m *Meter) Ingest(ctx context.Context, r io.Reader) (n Ingested, err error) {
@@ -64,19 +67,28 @@ func (m *Meter) Ingest(ctx context.Context, r io.Reader) (n Ingested, err error)
 	repositories := map[string]meta.Repository{}
 	for {
 		raw, err := in.ReadSlice('\n')
-		long := errors.Is(err, bufio.ErrBufferFull)
+		length, long := int64(len(raw)), errors.Is(err, bufio.ErrBufferFull)
 		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a line that is too long
-			_, err = in.ReadSlice('\n')
+			var rest []byte
+			rest, err = in.ReadSlice('\n')
+			length += int64(len(rest))
 		}
-		if len(raw) > 0 && !(len(raw) == 1 && raw[0] == '\n') {
-			n.Lines++
+		if len(bytes.TrimSpace(raw)) > 0 {
 			var l Line
+			readable := !long && json.Unmarshal(raw, &l) == nil
+			if err != nil && !readable {
+				length = 0 // the end of it is yet to come
+			} else {
+				n.Lines++
+			}
 			switch {
-			case long || json.Unmarshal(raw, &l) != nil || !l.sane(time.Now()):
+			case length == 0:
+			case !readable || !l.sane(time.Now()):
 				n.Bad++
 			default:
 				counted, err := m.ingest(ctx, repositories, l)
 				if err != nil {
+					n.Lines--
 					return n, err
 				}
 				if counted {
@@ -84,6 +96,7 @@ func (m *Meter) Ingest(ctx context.Context, r io.Reader) (n Ingested, err error)
 				}
 			}
 		}
+		n.Bytes += length
 		switch {
 		case errors.Is(err, io.EOF):
 			return n, nil

@@ -121,7 +121,7 @@ func TestIngest(t *testing.T) {
 				image := n.Push("test/hat", registrytest.Image{}, "v1")
 				repo := repositoryOf(t, g.store, "test/hat")
 				log := c.line(image.Digest)
-				want := meter.Ingested{Lines: 1}
+				want := meter.Ingested{Lines: 1, Bytes: int64(len(log))}
 				if c.counted {
 					want.Counted = 1
 				}
@@ -129,7 +129,11 @@ func TestIngest(t *testing.T) {
 					want.Bad = 1
 				}
 				// Alone, and in the middle of others.
-				if diff := cmp.Diff(want, ingest(t, n.meter, log)); diff != "" {
+				alone := want
+				if c.bad && !strings.HasSuffix(log, "\n") {
+					alone = meter.Ingested{} // its end may be yet to come
+				}
+				if diff := cmp.Diff(alone, ingest(t, n.meter, log)); diff != "" {
 					t.Errorf("ingested (-want +got)\n%s", diff)
 				}
 				flush(t, n.meter)
@@ -147,6 +151,7 @@ func TestIngest(t *testing.T) {
 					}
 				}
 				between := ok("HIT")(image.Digest) + "\n" + strings.TrimSuffix(log, "\n") + "\n" + ok("HIT")(image.Digest)
+				want.Bytes = int64(len(between))
 				want.Lines += 2
 				want.Counted += 2
 				for _, r := range []io.Reader{strings.NewReader(between), iotest.HalfReader(strings.NewReader(between)), iotest.DataErrReader(strings.NewReader(between))} {
@@ -203,7 +208,7 @@ func TestIngestFails(t *testing.T) {
 	text := line(time.Now(), "192.0.2.1", "GET", "/v2/test/hat/manifests/v1", 200, 5, "HIT", "", docker)
 	torn := errors.New("torn")
 	got, err := n.meter.Ingest(t.Context(), io.MultiReader(strings.NewReader(text+text), iotest.ErrReader(torn)))
-	if want := (meter.Ingested{Lines: 2, Counted: 2}); !errors.Is(err, torn) || got != want {
+	if want := (meter.Ingested{Lines: 2, Counted: 2, Bytes: 2 * int64(len(text))}); !errors.Is(err, torn) || got != want {
 		t.Errorf("%+v, %v; want %+v, %v", got, err, want, torn)
 	}
 }
@@ -353,4 +358,27 @@ func FuzzIngest(f *testing.F) {
 			}
 		})
 	})
+}
+
+// A log that is being written is read as far as it goes, and on from there: no line is lost, none
+// counted twice, wherever it was cut.
+func TestIngestFollows(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat(line(time.Now(), "192.0.2.1", "GET", "/v2/test/hat/manifests/v1", 200, 5, "HIT", "", docker), 3)
+	for cut := range len(text) {
+		g := inMemory()
+		n := g.node(t)
+		n.Push("test/hat", registrytest.Image{}, "v1")
+		total := meter.Ingested{}
+		for _, end := range []int{cut, len(text)} {
+			got, err := n.meter.Ingest(t.Context(), strings.NewReader(text[total.Bytes:end]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			total = meter.Ingested{Lines: total.Lines + got.Lines, Counted: total.Counted + got.Counted, Bad: total.Bad + got.Bad, Bytes: total.Bytes + got.Bytes}
+		}
+		if want := (meter.Ingested{Lines: 3, Counted: 3, Bytes: int64(len(text))}); total != want {
+			t.Errorf("cut at %d: %+v, want %+v", cut, total, want)
+		}
+	}
 }
