@@ -102,13 +102,10 @@ func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 	}
 	wasDown := d.down > 0
 	if wasDown {
-		due = due[:min(len(due), probes)]
+		// the first that came since, and who was tried longest ago
 		fresh := slices.IndexFunc(events, func(e meta.Event) bool { return !held[e.Repository] })
-		if len(due) == probes || fresh < 0 {
-			events = nil
-		} else {
-			events = events[:fresh+1]
-		}
+		events = events[:fresh+1]
+		due = due[:min(len(due), probes-min(1, len(events)))]
 	}
 	d.accepted.Store(0)
 	d.refused.Store(0)

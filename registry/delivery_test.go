@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,4 +291,29 @@ func TestDeliveryEndsInTheMiddle(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Several events that are never taken do not pass for a sink that is down, once others come.
+func TestEventsThatAreNeverTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Int32
+		s := start(t, event.SinkFunc(func(_ context.Context, e event.Event) error {
+			if strings.HasPrefix(e.Repository, "bad") {
+				return errDown
+			}
+			good.Add(1)
+			return nil
+		}))
+		for i := range 5 {
+			s.Push(fmt.Sprint("test/bad", i), registrytest.Image{}, "v1")
+		}
+		time.Sleep(time.Hour)
+		s.Push("test/good", registrytest.Image{}, "v1")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := good.Load(); n != 4 {
+			t.Errorf("%d of 4 came", n)
+		}
+	})
 }
