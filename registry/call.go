@@ -25,6 +25,8 @@ type call struct {
 	req   *http.Request
 	route route
 	op    Op
+
+	running bool // it counts among those that are worked on
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -49,7 +51,7 @@ func (c *call) Write(p []byte) (int, error) {
 
 // ReadFrom hands a file to the kernel, where the server can.
 func (c *call) ReadFrom(r io.Reader) (int64, error) {
-	n, err := io.Copy(c.ResponseWriter, r)
+	n, err := c.send(r)
 	c.op.Sent += n
 	return n, err
 }
@@ -88,20 +90,32 @@ func (c *call) begin() error {
 	default:
 		return &Error{Err: ErrUnavailable, Message: "the registry is busy, try again in a moment", Header: http.Header{"Retry-After": {"1"}}}
 	}
-	defer func() { <-c.r.running }()
+	c.running = true
+	defer c.finished()
 	return c.serve()
 }
 
-// apiVersion is what Docker's clients look for.
+// finished lets another request in.
+func (c *call) finished() {
+	if c.running {
+		c.running = false
+		<-c.r.running
+	}
+}
+
+// apiVersion is what Docker's clients look for at /v2/.
 var apiVersion = []string{"registry/2.0"}
 
 func (c *call) serve() error {
-	c.Header()["Docker-Distribution-Api-Version"] = apiVersion
-	c.Header()["Cache-Control"] = noStore // unless keep says otherwise
 	if raw := c.req.URL.RawPath; strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f") {
 		return says(ErrNameInvalid, "a slash in the path must not be encoded")
 	}
 	c.route = parseRoute(c.req.URL.Path)
+	if get := c.req.Method == http.MethodGet || c.req.Method == http.MethodHead; !get || c.route.kind != routeManifest && c.route.kind != routeBlob {
+		// Not with content: a map of more than eight headers costs a pull twice as much.
+		c.Header()["Docker-Distribution-Api-Version"] = apiVersion
+		c.Header()["Cache-Control"] = noStore // unless keep says otherwise
+	}
 	methods := byRoute[c.route.kind]
 	if methods == nil || c.route.kind == routeToken && c.r.cfg.Issuer == nil {
 		return says(ErrNameUnknown, "there is nothing at this path")

@@ -21,6 +21,8 @@ type delivery struct {
 	wake  chan struct{}
 	lease *Lease
 
+	untrimmed bool // there may be events in the store that all sinks have
+
 	down int // how often in a row the sink was not available
 
 	// of one round
@@ -146,7 +148,7 @@ func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 			next = q.failed.Retry
 		}
 	}
-	if len(queues) > 0 || len(events) > 0 {
+	if len(queues) > 0 || len(events) > 0 || d.untrimmed {
 		if err := d.note(ctx, sink, queues); err != nil {
 			return 0, err
 		}
@@ -156,7 +158,7 @@ func (d *delivery) round(ctx context.Context) (time.Duration, error) {
 		return 0, ctx.Err()
 	case d.down > 0:
 		return wait, nil
-	case wasDown || len(events) == outboxPage:
+	case wasDown || d.untrimmed || len(events) == outboxPage:
 		return 0, nil
 	}
 	return max(time.Until(next), time.Millisecond), nil
@@ -306,6 +308,8 @@ func (d *delivery) note(ctx context.Context, sink meta.Sink, queues []*queue) er
 				return err
 			}
 		}
-		return trimOutbox(tx)
+		more, err := trimOutbox(tx)
+		d.untrimmed = more
+		return err
 	})
 }

@@ -206,7 +206,7 @@ func (c *call) postUpload() error {
 			}
 		}
 		if whole != "" {
-			if err := c.r.uploadWhole(ctx, &c.op, whole, chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}); err != nil {
+			if err := c.r.uploadWhole(ctx, &c.op, whole, chunk{start: -1, size: c.req.ContentLength, body: c.input()}); err != nil {
 				return err
 			}
 			return c.created(whole)
@@ -244,7 +244,7 @@ func (c *call) uploadLocation(id meta.UploadID) string {
 // chunk reads what the request says of its body. Content-Range is <start>-<end>, without
 // the unit that RFC 9110 has.
 func (c *call) chunk() (chunk, error) {
-	part := chunk{start: -1, size: c.req.ContentLength, body: c.req.Body}
+	part := chunk{start: -1, size: c.req.ContentLength, body: c.input()}
 	header := c.req.Header.Get("Content-Range")
 	if header == "" {
 		return part, nil

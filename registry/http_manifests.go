@@ -126,20 +126,23 @@ func (c *call) body(limit int64) ([]byte, error) {
 	}
 	if n := c.req.ContentLength; n >= 0 {
 		raw := make([]byte, n)
-		got, err := io.ReadFull(c.req.Body, raw)
+		in := c.input()
+		got, err := io.ReadFull(in, raw)
+		in.done()
 		c.op.Received += int64(got)
 		if err != nil {
 			return nil, &Error{Err: ErrManifestInvalid, Message: "the body ended early", Cause: err}
 		}
 		return raw, nil
 	}
+	in := c.input()
 	var pieces [][]byte
 	var total int64
 	for end := false; !end; {
 		p := make([]byte, 64<<10)
 		n := 0
 		for n < len(p) && !end {
-			got, err := c.req.Body.Read(p[n:])
+			got, err := in.Read(p[n:])
 			n += got
 			if end = err == io.EOF; err != nil && !end {
 				return nil, &Error{Err: ErrManifestInvalid, Message: "the body ended early", Cause: err}

@@ -13,6 +13,7 @@ import (
 
 const (
 	outboxPage = 100              // events read at once
+	trimmed    = 2 * outboxPage   // events deleted at once
 	outboxPoll = 5 * time.Second  // for events of other nodes
 	minRetry   = time.Second      // after the first failure of a delivery; doubled each time
 	maxRetry   = 10 * time.Minute // of one repository's events
@@ -87,7 +88,7 @@ func (r *Registry) Run(ctx context.Context) error {
 // RemoveSink forgets a sink that the host will not configure again. Until then events are
 // kept for it.
 func (r *Registry) RemoveSink(ctx context.Context, name string) error {
-	return r.store.Update(ctx, func(tx meta.Tx) error {
+	err := r.store.Update(ctx, func(tx meta.Tx) error {
 		for s, err := range tx.Stalls().Scan(meta.Range[meta.StallKey]{Prefix: meta.StallKey{Sink: meta.SinkName(name)}}) {
 			if err != nil {
 				return err
@@ -99,32 +100,41 @@ func (r *Registry) RemoveSink(ctx context.Context, name string) error {
 		if err := tx.Sinks().Delete(meta.SinkName(name)); err != nil {
 			return err
 		}
-		return trimOutbox(tx)
+		return nil
 	})
+	for more := true; more && err == nil; {
+		err = r.store.Update(ctx, func(tx meta.Tx) (err error) {
+			more, err = trimOutbox(tx)
+			return err
+		})
+	}
+	return err
 }
 
-// trimOutbox deletes the events that all sinks have.
-func trimOutbox(tx meta.Tx) error {
+// trimOutbox deletes events that all sinks have, and reports whether there may be more.
+func trimOutbox(tx meta.Tx) (more bool, err error) {
 	var keep int64 = 1<<63 - 1
 	for s, err := range tx.Sinks().Scan(meta.Range[meta.SinkName]{}) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		keep = min(keep, s.Cursor+1)
 	}
 	for s, err := range tx.Stalls().Scan(meta.Range[meta.StallKey]{}) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		keep = min(keep, s.Sequence)
 	}
-	for e, err := range tx.Events().Scan(meta.Range[meta.EventKey]{Limit: 2 * outboxPage}) {
+	n := 0
+	for e, err := range tx.Events().Scan(meta.Range[meta.EventKey]{Limit: trimmed}) {
 		if err != nil || e.Sequence >= keep {
-			return err
+			return false, err
 		}
 		if err := tx.Events().Delete(meta.EventKey(e.Sequence)); err != nil {
-			return err
+			return false, err
 		}
+		n++
 	}
-	return nil
+	return n == trimmed, nil
 }

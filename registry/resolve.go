@@ -111,10 +111,10 @@ func primary(list []meta.Alias) (name string) {
 
 // pull asks the store for repository and manifest in one statement.
 func (r *Registry) pull(ctx context.Context, op *Op) error {
-	fill := r.caches.pulls.Begin()
+	fill, aliases, repositories := r.caches.pulls.Begin(), r.caches.aliases.Begin(), r.caches.repositories.Begin()
 	generation := fill.Generation()
 	if generation > 0 {
-		generation += r.caches.aliases.Begin().Generation() + r.caches.repositories.Begin().Generation()
+		generation += aliases.Generation() + repositories.Generation()
 	}
 	name, ref := op.Name, op.Reference
 	found, err := together(ctx, &r.flights, generation, name+" "+ref.String(), func(ctx context.Context) (f found, err error) {
@@ -126,6 +126,10 @@ func (r *Registry) pull(ctx context.Context, op *Op) error {
 		if f.repository, m, err = r.store.Resolve(ctx, alias, name, ref); err == nil {
 			f.id, f.pulled = m.Repository, newPulled(m)
 			fill.Add(pullKey{f.id, ref.String()}, f.pulled)
+			if f.repository.Visibility == meta.Public {
+				aliases.Add(alias, f.repository.Account)
+				repositories.Add(f.repository.Key(), f.repository)
+			}
 		}
 		return f, err
 	})

@@ -298,11 +298,19 @@ func (r *Registry) suspensions(ctx context.Context) (suspensions, error) {
 		return recent.all, nil
 	}
 	asked := time.Now()
-	all, err := together(ctx, &r.flights, fill.Generation(), takedownSpace, r.readSuspensions)
+	all, err := together(ctx, &r.flights, fill.Generation(), takedownSpace, func(ctx context.Context) (suspensions, error) {
+		if all, ok := r.caches.takedowns.Get(takedownSpace); ok {
+			return all, nil
+		}
+		all, err := r.readSuspensions(ctx)
+		if err == nil {
+			fill.Add(takedownSpace, all)
+		}
+		return all, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	fill.Add(takedownSpace, all)
 	if fill.Generation() == 0 {
 		r.caches.recent.Store(&recentSuspensions{all, asked, fill})
 	}

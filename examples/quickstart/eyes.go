@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"time"
 
@@ -131,6 +132,8 @@ func (e *eyes) operator(reg *registry.Registry, garbage *gc.Collector) http.Hand
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gathered, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /usage", e.usage)
 	mux.HandleFunc("POST /ingest", e.ingest)
 	t := takedowns{reg}

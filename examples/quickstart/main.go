@@ -40,6 +40,7 @@
 // Pulls are counted, and shown in the gallery. The private address has no password; it answers
 //
 //	GET /metrics                           see package registry/prom
+//	GET /debug/pprof/                      profiles of the process; see net/http/pprof
 //	GET /usage?month=2026-11&format=csv    pulls, bytes sent and stored of each account
 //	POST /ingest                           counts what a cache's log tells; see meter.Ingest
 //	GET /takedowns                         what is suspended, as JSON
