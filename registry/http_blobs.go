@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -14,9 +13,6 @@ import (
 	"github.com/esplanade-registry/esplanade/manifest"
 	"github.com/esplanade-registry/esplanade/storage/meta"
 )
-
-// maxRanges bounds a request for several ranges; lazy pullers ask for a handful.
-const maxRanges = 16
 
 var (
 	octetStream = []string{"application/octet-stream"}
@@ -46,14 +42,14 @@ func (c *call) getBlob() error {
 			return err
 		}
 		c.op.Descriptor = manifest.Descriptor{Digest: d, Size: b.Size}
-		req, first, length, err := c.ranged(b.Size)
+		req, asked, err := c.ranged(b.Size)
 		if err != nil {
 			return err
 		}
-		if sent, err := c.redirect(ctx, b, length); sent || err != nil {
+		if sent, err := c.redirect(ctx, b, length(asked)); sent || err != nil {
 			return err
 		}
-		in, err := c.r.openBlob(ctx, &c.op, b, first)
+		in, err := c.r.openBlob(ctx, &c.op, b, asked[0].first)
 		if err != nil {
 			return err
 		}
@@ -69,6 +65,10 @@ func (c *call) getBlob() error {
 		if f := in.File(); f != nil {
 			content = f // so that net/http finds a file for sendfile
 		}
+		if len(asked) > 1 && length(asked) <= b.Size && plain(withoutRange(req)) {
+			c.parts(content, asked, b.Size)
+			return in.Err()
+		}
 		http.ServeContent(c, req, "", time.Time{}, content)
 		return in.Err() // the bucket failed part-way: the connection is cut
 	})
@@ -83,59 +83,6 @@ func plain(req *http.Request) bool {
 		}
 	}
 	return true
-}
-
-// ranged returns the request to serve content of a size for, the first byte that it asks for,
-// and how many it asks for. Ranges that cannot be satisfied are an error of ours, and what the specification
-// says to ignore is taken away, before net/http answers in its own words.
-func (c *call) ranged(size int64) (req *http.Request, start, length int64, err error) {
-	header := c.req.Header.Get("Range")
-	if header == "" {
-		return c.req, 0, size, nil
-	}
-	list, ok := strings.CutPrefix(header, "bytes=")
-	if !ok || size == 0 {
-		req := c.req.Clone(c.req.Context())
-		req.Header.Del("Range")
-		return req, 0, size, nil
-	}
-	satisfiable, n := false, 0
-	for spec := range strings.SplitSeq(list, ",") {
-		spec = textproto.TrimString(spec)
-		if spec == "" {
-			continue
-		}
-		first, last, ok := strings.Cut(spec, "-")
-		from, err := strconv.ParseUint(first, 10, 63)
-		to, errTo := strconv.ParseUint(last, 10, 63)
-		switch n++; {
-		case !ok || n > maxRanges, first != "" && err != nil, last != "" && errTo != nil, first == "" && last == "", first != "" && last != "" && to < from:
-			return nil, 0, 0, rangeError(size)
-		case first == "" && to > 0:
-			from = uint64(max(0, size-int64(to)))
-		case first == "" || int64(from) >= size:
-			continue
-		}
-		if !satisfiable {
-			satisfiable, start = true, int64(from)
-		}
-		end := size
-		if first != "" && last != "" {
-			end = min(size-1, int64(to)) + 1
-		}
-		length += end - int64(from)
-	}
-	if !satisfiable {
-		return nil, 0, 0, rangeError(size)
-	}
-	return c.req, start, length, nil
-}
-
-func rangeError(size int64) error {
-	return &Error{
-		Err: ErrContentRange, Message: "the blob has " + strconv.FormatInt(size, 10) + " bytes; the Range is beyond them, cannot be read, or has too many parts",
-		Header: http.Header{"Content-Range": {"bytes */" + strconv.FormatInt(size, 10)}},
-	}
 }
 
 func (c *call) headBlob() error {

@@ -69,6 +69,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -248,7 +249,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	return serve(ctx, o, &host{reg, control, pages, e, gc.New(reg, &gc.Options{Logger: logger}), logger}, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
+	return serve(ctx, o, &host{reg: reg, control: control, pages: pages, eyes: e, garbage: gc.New(reg, &gc.Options{Logger: logger}), logger: logger}, func(addr net.Addr) { greet(stdout, o, addr, creds.account, made) })
 }
 
 // makeFolder makes a folder and those above it, each to stay after a power cut.
@@ -285,6 +286,7 @@ type host struct {
 	eyes    *eyes
 	garbage *gc.Collector
 	logger  *slog.Logger
+	serving sync.WaitGroup // requests
 }
 
 // serve answers until ctx ends, and returns when all that runs has finished.
@@ -297,7 +299,7 @@ func serve(ctx context.Context, o options, s *host, ready func(net.Addr)) error 
 		Handler:           s,
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    32 << 10, // twice the longest credential
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	if o.cert != "" {
@@ -346,10 +348,12 @@ func serve(ctx context.Context, o options, s *host, ready func(net.Addr)) error 
 		s.logger.Info("finishing what runs")
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		if err = public.Shutdown(limit); err != nil {
-			err = errors.Join(err, public.Close())
+		if err = public.Shutdown(limit); errors.Is(err, context.DeadlineExceeded) {
+			s.logger.Warn("clients were cut off that have not finished", "after", shutdownTime)
+			err = public.Close()
 		}
 	}
+	s.serving.Wait() // what they did is counted
 	cancel()
 	for range jobs {
 		err = errors.Join(err, <-running)
@@ -360,6 +364,8 @@ func serve(ctx context.Context, o options, s *host, ready func(net.Addr)) error 
 // ServeHTTP passes the registry what is the registry's, and the rest to the gallery. A ServeMux would answer odd paths with
 // redirects of its own, where clients expect the errors of the protocol.
 func (s *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.serving.Add(1)
+	defer s.serving.Done()
 	switch p := r.URL.Path; {
 	case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
 		s.reg.ServeHTTP(w, r)
