@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
@@ -62,20 +63,29 @@ func (c *call) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 // ServeHTTP answers what is below /v2/, and /token. It is to be mounted without a prefix,
 // because clients look for the API at the root of a host.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	c := &call{ResponseWriter: w, r: r, req: req}
+	c := calls.Get().(*call)
+	c.ResponseWriter, c.r, c.req = w, r, req
 	c.op = Op{
 		Began: time.Now(), Remote: r.remote(req), Method: req.Method, Path: req.URL.Path, UserAgent: req.UserAgent(), Secure: r.secure(req),
-		Conditional: req.Header["If-None-Match"] != nil, Header: w.Header(),
+		Conditional: req.Header["If-None-Match"] != nil, Header: w.Header(), err: errPanic,
 	}
-	if len(r.cfg.Observers) > 0 {
-		c.op.err = errPanic
-		defer func() { r.observe(req.Context(), &c.op, c.op.err) }() // also of replies that are cut short
-	}
+	ended := false
+	defer func() { // also of replies that are cut short
+		r.observe(req.Context(), &c.op, c.op.err)
+		if ended {
+			*c = call{}
+			calls.Put(c)
+		}
+	}()
 	err := c.begin()
 	if c.op.err = err; err != nil {
 		c.fail(err)
 	}
+	ended = true
 }
+
+// calls are used again: one is most of what a pull would leave to the garbage collector.
+var calls = sync.Pool{New: func() any { return new(call) }}
 
 // errPanic is what observers are told of a request that ended in none of the ways it should.
 var errPanic = errors.New("registry: panic")

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
 )
 
 // Observer is told of an operation that is over, after its reply was sent: requests that were
@@ -16,11 +18,12 @@ type Observer func(ctx context.Context, op *Op, err error)
 // counts as a pull is a GET that was answered with 200.
 func (op *Op) IsPull() bool { return op.pulls }
 
-// RequestID returns a name for the operation that no other has. Replies that tell of an error
-// have it as X-Request-Id.
+// RequestID returns a name for the operation that no other has; it is no secret. Replies that tell
+// of an error have it as X-Request-Id.
 func (op *Op) RequestID() string {
 	if op.id == "" {
-		op.id = rand.Text()
+		var b [32]byte
+		op.id = string(hex.AppendEncode(b[:0], binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), rand.Uint64()), rand.Uint64())))
 	}
 	return op.id
 }

@@ -94,7 +94,7 @@ const (
 // Interceptor wraps every operation: it may refuse it with an error, add headers to the
 // reply, and measure. Authentication is done when it is called; the repository is looked up,
 // the policy evaluated and the operation carried out by next. It must call next at most
-// once.
+// once, and op is not to be used after it returned.
 type Interceptor func(ctx context.Context, op *Op, next func(context.Context) error) error
 
 // ChangeKind says what a change does.

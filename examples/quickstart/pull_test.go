@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -49,13 +48,16 @@ func pull(t testing.TB, s http.Handler) func() {
 
 // maxAllocs is how many allocations a pull may cost with everything on, of this module's own: net/http's
 // are beyond it.
-const maxAllocs = 17
+const maxAllocs = 13
+
+// raced says that the race detector is there, which keeps pools from keeping.
+var raced bool
 
 func TestAllocsOfPull(t *testing.T) {
-	s := watched(t, true)
-	if os.Getenv("GOFLAGS") == "-race" {
-		t.Skip("the race detector allocates")
+	if raced {
+		t.Skip("allocations are not counted under the race detector")
 	}
+	s := watched(t, true)
 	if n := testing.AllocsPerRun(1000, pull(t, s)); n > maxAllocs {
 		t.Errorf("a pull makes %v allocations, and may make %d", n, maxAllocs)
 	}

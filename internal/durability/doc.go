@@ -15,4 +15,12 @@
 // times:
 //
 //	go test ./internal/durability -run 'TestKill$|TestKillNode$' -kills 250 -v -timeout 60m
+//
+// TestCountsSurvive compares what was counted of pulls with what was pulled, TestHerd has thousands
+// pull a new image at once, TestSlowClients holds connections that do not get on, and
+// TestWebhookOutage has an endpoint that is down while events come. At full size:
+//
+//	go test ./internal/durability -run TestCountsSurvive -kills 90 -v
+//	go test ./internal/durability -run 'TestHerd|TestSlowClients' -herd 5000 -slow 1000 -v
+//	go test ./internal/durability -run TestWebhookOutage -events 360000 -v -timeout 20m
 package durability
