@@ -115,6 +115,15 @@ var wireErrors = []wireError{
 	{ErrReferenced, "DENIED", http.StatusConflict},
 }
 
+// rows are those of the table by their errors.
+var rows = func() map[error]wireError {
+	m := map[error]wireError{}
+	for _, r := range wireErrors {
+		m[r.err] = r
+	}
+	return m
+}()
+
 // internal is the row of every other error.
 var internal = wireError{errors.New("internal error"), "UNKNOWN", http.StatusInternalServerError}
 
@@ -132,15 +141,22 @@ func Status(err error) (status int, code string) {
 // speak of the client's own input and are shown as they are; others have the text of their
 // row unless an [Error] has words.
 func wire(err error) (row wireError, message string, detail any) {
-	row = internal
-	for _, r := range wireErrors {
-		if errors.Is(err, r.err) {
-			row = r
-			break
+	own, ok := errors.AsType[*Error](err)
+	known := false
+	if ok {
+		row, known = rows[own.Err] // nearly always, and what a refusal costs is little
+	}
+	if !known {
+		row = internal
+		for _, r := range wireErrors {
+			if errors.Is(err, r.err) {
+				row = r
+				break
+			}
 		}
 	}
 	message = row.err.Error()
-	if own, ok := errors.AsType[*Error](err); ok {
+	if ok {
 		if own.Message != "" {
 			message = own.Message
 		}
