@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/esplanade-registry/esplanade/policy/limit"
 	"github.com/esplanade-registry/esplanade/registry"
@@ -23,6 +26,7 @@ import (
 	"github.com/esplanade-registry/esplanade/registry/event"
 	"github.com/esplanade-registry/esplanade/registry/gc"
 	"github.com/esplanade-registry/esplanade/registry/meter"
+	"github.com/esplanade-registry/esplanade/registry/otel"
 	"github.com/esplanade-registry/esplanade/registry/prom"
 	"github.com/esplanade-registry/esplanade/registry/throttle"
 )
@@ -33,16 +37,20 @@ type eyes struct {
 	metrics *prom.Metrics
 	log     *accesslog.Writer // nil: none
 	files   []io.Closer
+	traces  *sdktrace.TracerProvider // nil: none
 }
 
 // auditSink is what the store calls the sink of the audit log.
 const auditSink = "audit"
 
+// lastSpans is how long the last spans may take to be sent.
+const lastSpans = 5 * time.Second
+
 // burst is how many images may be pulled at once: what a newcomer's first compose file needs.
 const burst = 100
 
 // open adds to the configuration what watches and limits, as the flags say.
-func open(cfg *registry.Config, o options, stdout io.Writer) (e *eyes, err error) {
+func open(ctx context.Context, cfg *registry.Config, o options, stdout io.Writer) (e *eyes, err error) {
 	e = &eyes{}
 	if e.meter, err = meter.New(meter.Config{Store: cfg.Store, Logger: cfg.Logger}); err != nil {
 		return nil, err
@@ -52,6 +60,14 @@ func open(cfg *registry.Config, o options, stdout io.Writer) (e *eyes, err error
 		e.metrics = prom.New()
 		cfg.Observers = append(cfg.Observers, e.metrics.Observe)
 		cfg.Interceptors = append(cfg.Interceptors, e.metrics.InFlight)
+	}
+	if o.traces {
+		out, err := otlptracehttp.New(ctx) // which connects when there is something to send, and drops what it cannot
+		if err != nil {
+			return nil, err
+		}
+		e.traces = sdktrace.NewTracerProvider(sdktrace.WithBatcher(out))
+		cfg.Interceptors = append(cfg.Interceptors, otel.Tracing(e.traces))
 	}
 	if o.pullRate > 0 {
 		rule := func(rate float64) limit.Rule {
@@ -97,8 +113,13 @@ func (e *eyes) append(name string) (*os.File, error) {
 }
 
 func (e *eyes) close() (err error) {
+	if e.traces != nil {
+		last, cancel := context.WithTimeout(context.Background(), lastSpans)
+		defer cancel()
+		err = e.traces.Shutdown(last)
+	}
 	if e.log != nil {
-		err = e.log.Close()
+		err = errors.Join(err, e.log.Close())
 	}
 	for _, f := range e.files {
 		err = errors.Join(err, f.Close())

@@ -31,6 +31,8 @@
 //	                        or more; an account ten times as many; 0, as it is: no limit
 //	-access-log FILE        a line of JSON for every request; - is standard output
 //	-audit-log FILE         a line of JSON for every change, who made it and from where
+//	-traces                 send spans by OTLP over HTTP, where and how many as OpenTelemetry's
+//	                        variables say: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER
 //	-shared-max-age TIME    how long caches before the server may serve where tags lead, such
 //	                        as 60s; 0, as it is: they are told to keep nothing
 //	-trusted-proxies LIST   addresses or networks whose X-Forwarded-For is believed
@@ -108,6 +110,7 @@ type options struct {
 	pullRate                         float64
 	sharedMaxAge                     time.Duration
 	trusted                          []netip.Prefix // proxies
+	traces                           bool
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -122,6 +125,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.Float64Var(&o.pullRate, "pull-rate", 0, "`images` that an address may pull a second, an account ten times as many; 0: no limit")
 	fs.StringVar(&o.accessLog, "access-log", "", "`file` for a line of every request; -: standard output")
 	fs.StringVar(&o.auditLog, "audit-log", "", "`file` for a line of every change")
+	fs.BoolVar(&o.traces, "traces", false, "send spans by OTLP over HTTP, as OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_TRACES_SAMPLER say")
 	fs.DurationVar(&o.sharedMaxAge, "shared-max-age", 0, "how long caches before the server may serve where tags lead; 0: not at all")
 	fs.StringVar(&o.private, "private-addr", "", "loopback `host:port` for the operator: /metrics, /usage, /takedowns")
 	fs.Func("trusted-proxies", "`addresses` or networks whose X-Forwarded-For is believed, with commas", func(s string) (err error) {
@@ -222,7 +226,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		PublicURL:  o.publicURL, TrustedProxies: o.trusted, ManifestCache: o.cache, SharedMaxAge: o.sharedMaxAge, CreateOnPush: true, Logger: logger,
 		AliasDecider: registry.Always{}, Quotas: registry.Quotas{TagsPerImage: -1},
 	}
-	e, err := open(&cfg, o, stdout)
+	e, err := open(ctx, &cfg, o, stdout)
 	if err != nil {
 		return err
 	}

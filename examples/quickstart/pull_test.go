@@ -20,7 +20,7 @@ func watched(t testing.TB, all bool) *registrytest.Server {
 		if !all {
 			return
 		}
-		e, err := open(cfg, options{pullRate: maxPullRate, private: "127.0.0.1:0", accessLog: filepath.Join(t.TempDir(), "access.log")}, io.Discard)
+		e, err := open(t.Context(), cfg, options{pullRate: maxPullRate, private: "127.0.0.1:0", accessLog: filepath.Join(t.TempDir(), "access.log")}, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

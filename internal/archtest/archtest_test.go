@@ -65,7 +65,7 @@ examples/cedar:            auth auth/basic auth/token policy registry storage/go
 examples/embed:            auth auth/basic registry storage/gocloud storage/meta/memmeta
 examples/gallery:          auth auth/token gallery gallery/memindex manifest registry registry/site storage/gocloud storage/meta storage/meta/memmeta
 examples/import:           auth registry registry/importer storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
-examples/quickstart:       auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accesslog registry/ecrpublic registry/event registry/gc registry/meter registry/prom registry/site registry/throttle storage/gocloud storage/meta/sqlmeta
+examples/quickstart:       auth auth/basic auth/token gallery policy policy/iam policy/limit registry registry/accesslog registry/ecrpublic registry/event registry/gc registry/meter registry/otel registry/prom registry/site registry/throttle storage/gocloud storage/meta/sqlmeta
 examples/repair:           registry/repair storage storage/gocloud storage/gocloud/s3 storage/meta storage/meta/sqlmeta
 internal/archtest:
 internal/browser:
@@ -129,7 +129,7 @@ examples/cedar:         github.com/cedar-policy/cedar-go gocloud.dev
 examples/embed:         gocloud.dev
 examples/gallery:       github.com/opencontainers/image-spec gocloud.dev
 examples/import:        github.com/gofrs/flock gocloud.dev oras.land/oras-go/v2
-examples/quickstart:    github.com/gofrs/flock github.com/prometheus/client_golang gocloud.dev
+examples/quickstart:    github.com/gofrs/flock github.com/prometheus/client_golang go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp go.opentelemetry.io/otel/sdk gocloud.dev
 examples/repair:        github.com/gofrs/flock gocloud.dev
 `
 
