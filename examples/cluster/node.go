@@ -35,6 +35,7 @@ type node struct {
 	store  *sqlmeta.Watched
 	bucket bucket
 	users  *accounts.Store
+	logins *limit.Logins
 	meter  *meter.Meter
 	reg    *registry.Registry
 }
@@ -66,14 +67,14 @@ func openNode(ctx context.Context, o options, logger *slog.Logger) (*node, error
 	if err != nil {
 		return nil, errors.Join(err, b.Close(), store.Close())
 	}
-	users, tokens := accounts.New(store), token.New(registry.SigningKeys(store))
+	users, tokens, logins := accounts.New(store), token.New(registry.SigningKeys(store)), limit.NewLogins(nil)
 	reg, err := registry.New(registry.Config{
-		Store: store, Bucket: b, Issuer: tokens, Verifier: tokens, Logins: limit.NewLogins(nil), Observers: []registry.Observer{pulls.Observe},
+		Store: store, Bucket: b, Issuer: tokens, Verifier: tokens, Logins: logins, Observers: []registry.Observer{pulls.Observe},
 		Authenticators: []auth.Authenticator{basic.NewKeys(users, "esplanade")}, AccessKeys: users,
 		Evaluators: []policy.Evaluator{policy.Public{}, iam.New(users, registry.Policies{Store: store})},
 		PublicURL:  o.publicURL, TrustedProxies: o.trusted, Grace: o.grace, CreateOnPush: true, Logger: logger,
 	})
-	n := &node{o, logger, store, b, users, pulls, reg}
+	n := &node{o, logger, store, b, users, logins, pulls, reg}
 	if err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -92,7 +93,7 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
-	control, err := ecrpublic.New(ecrpublic.Config{Registry: n.reg, Keys: n.users, Logger: n.logger})
+	control, err := ecrpublic.New(ecrpublic.Config{Registry: n.reg, Keys: n.users, Logins: n.logins, Logger: n.logger})
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	control, err := ecrpublic.New(ecrpublic.Config{Registry: reg, Keys: keys, Logger: logger})
+	control, err := ecrpublic.New(ecrpublic.Config{Registry: reg, Keys: keys, Logins: cfg.Logins, Logger: logger})
 	if err != nil {
 		return err
 	}

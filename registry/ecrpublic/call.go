@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
+	"github.com/esplanade-registry/esplanade/auth/sigv4"
 	"github.com/esplanade-registry/esplanade/registry"
 )
 
@@ -73,9 +76,17 @@ func (c *call) answer() (any, error) {
 	if !strings.EqualFold(strings.TrimSpace(mediaType), contentType) {
 		return nil, &exception{Type: "SerializationException", Message: "the Content-Type must be " + contentType}
 	}
+	client := c.registry.Client(c.req)
+	signer := "signature " + client.Remote.String() // the keys that are named may be anybody's
+	signature := c.req.Header.Get("Authorization")
+	if c.logins != nil {
+		if retry, ok := c.logins.Check(client.Remote, signer, signature); !ok {
+			return nil, &exception{Type: "ThrottlingException", Message: fmt.Sprintf("there were too many requests with wrong signatures; try again in %d seconds", int(math.Ceil(retry.Seconds())))}
+		}
+	}
 	key, err := c.verifier.Check(c.req)
 	if err != nil {
-		return nil, err
+		return nil, c.unsigned(client.Remote, signer, signature, err)
 	}
 	if c.op.limit > smallBody && (c.req.ContentLength < 0 || c.req.ContentLength > smallBody) {
 		free, err := c.large.take(c.req.Context(), key)
@@ -91,10 +102,18 @@ func (c *call) answer() (any, error) {
 		return nil, err
 	}
 	if c.identity, err = c.verifier.Verify(c.req, body); err != nil {
-		return nil, err
+		return nil, c.unsigned(client.Remote, signer, signature, err)
 	}
-	c.actor = c.registry.AsIdentity(c.identity, c.registry.Client(c.req))
+	c.actor = c.registry.AsIdentity(c.identity, client)
 	return c.op.serve(c, body)
+}
+
+// unsigned counts a request whose signature is wrong, and returns the error.
+func (c *call) unsigned(client netip.Addr, signer, signature string, err error) error {
+	if _, ok := errors.AsType[*sigv4.Error](err); ok && c.logins != nil {
+		c.logins.Failed(client, signer, signature)
+	}
+	return err
 }
 
 // body reads all of the request's body.

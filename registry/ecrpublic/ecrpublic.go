@@ -49,6 +49,7 @@ type Config struct {
 	Registry *registry.Registry
 	Keys     auth.AccessKeys // whose signatures are accepted; the Registry's own AccessKeys should be the same
 	Regions  []string        // for which requests may be signed; any if empty
+	Logins   registry.Logins // slows down addresses whose signatures are wrong; the Registry's own; none if nil
 	Logger   *slog.Logger    // gets what a host should look at; nil logs nothing
 }
 
@@ -57,6 +58,7 @@ type Config struct {
 type Handler struct {
 	registry *registry.Registry
 	verifier sigv4.Verifier
+	logins   registry.Logins
 	logger   *slog.Logger
 	large    *slots // held by requests with large bodies
 }
@@ -71,7 +73,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return &Handler{
 		registry: cfg.Registry, verifier: sigv4.Verifier{Keys: cfg.Keys, Service: Service, Regions: cfg.Regions},
-		logger: cfg.Logger, large: newSlots(),
+		logins: cfg.Logins, logger: cfg.Logger, large: newSlots(),
 	}, nil
 }
 
