@@ -67,7 +67,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c.ResponseWriter, c.r, c.req = w, r, req
 	c.op = Op{
 		Began: time.Now(), Remote: r.remote(req), Method: req.Method, Path: req.URL.Path, UserAgent: req.UserAgent(), Secure: r.secure(req),
-		Conditional: req.Header["If-None-Match"] != nil, Header: w.Header(), err: errPanic,
+		Header: w.Header(), err: errPanic,
 	}
 	ended := false
 	defer func() { // also of replies that are cut short

@@ -65,7 +65,7 @@ func (c *call) getBlob() error {
 		if f := in.File(); f != nil {
 			content = f // so that net/http finds a file for sendfile
 		}
-		if len(asked) > 1 && length(asked) <= b.Size && plain(withoutRange(req)) {
+		if len(asked) > 1 && length(asked) <= b.Size && !conditional(req) {
 			c.parts(content, asked, b.Size)
 			return in.Err()
 		}
@@ -76,13 +76,16 @@ func (c *call) getBlob() error {
 
 // plain reports whether a request asks for all of the content, whatever the client has:
 // nothing for net/http to decide, and a third of the cost of a small blob to save.
-func plain(req *http.Request) bool {
-	for _, name := range [...]string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+func plain(req *http.Request) bool { return req.Header["Range"] == nil && !conditional(req) }
+
+// conditional reports whether what a request gets depends on what the client has.
+func conditional(req *http.Request) bool {
+	for _, name := range [...]string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
 		if req.Header[name] != nil {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func (c *call) headBlob() error {

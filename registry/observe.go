@@ -22,8 +22,10 @@ func (op *Op) IsPull() bool { return op.pulls }
 // of an error have it as X-Request-Id.
 func (op *Op) RequestID() string {
 	if op.id == "" {
-		var b [32]byte
-		op.id = string(hex.AppendEncode(b[:0], binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), rand.Uint64()), rand.Uint64())))
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:8], rand.Uint64())
+		binary.BigEndian.PutUint64(b[8:], rand.Uint64())
+		op.id = hex.EncodeToString(b[:])
 	}
 	return op.id
 }

@@ -24,9 +24,6 @@ type Op struct {
 	Path      string     // of the request; "" for calls within the process
 	UserAgent string
 	Secure    bool // it came over TLS, or from within the process
-	// Conditional says that the client may have the content already: it asks by
-	// If-None-Match.
-	Conditional bool
 
 	// Name is the repository as the client names it, alias/repository; "" where the
 	// operation is about none.

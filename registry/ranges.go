@@ -74,16 +74,6 @@ func rangeError(size int64) error {
 	}
 }
 
-// withoutRange is the request without its ranges, for what else it asks.
-func withoutRange(req *http.Request) *http.Request {
-	other := &http.Request{Header: req.Header.Clone()}
-	other.Header.Del("Range")
-	if condition := other.Header["If-Range"]; condition != nil {
-		other.Header["If-Match"] = condition // whatever it says, net/http knows
-	}
-	return other
-}
-
 // parts answers with several ranges (RFC 9110, section 14.6). net/http would copy them through a
 // pipe, which holds a goroutine and 64 KiB for as long as the client reads.
 // A reply that cannot be finished is shorter than it says, and net/http cuts the connection.

@@ -93,9 +93,9 @@ const unheard = time.Second / 2
 //
 // Nothing is deleted. What is suspended already gets the new reason. Sinks are told by
 // event.Suspended, with the paths that caches before the registry must forget; to find those of
-// a digest, every repository is looked at, after the suspension holds. With an error, it may
-// hold and nobody be told: suspend again. It is the operator's word, which no policy is asked
-// about.
+// a digest, every repository is looked at, after the suspension holds. With an error, that of a
+// digest may hold and nobody be told: suspend again. It is the operator's word, which no policy
+// is asked about.
 func (r *Registry) Suspend(ctx context.Context, s Suspension) error {
 	s.At = time.Now().UTC()
 	return r.takedown(ctx, s, event.Suspended, func(tx meta.Tx, key meta.RecordKey) error {
@@ -123,30 +123,32 @@ func (r *Registry) takedown(ctx context.Context, s Suspension, kind event.Type, 
 	if err != nil {
 		return err
 	}
-	err = r.store.Update(ctx, func(tx meta.Tx) error {
+	e := event.Event{
+		ID: rand.Text(), Type: kind, Time: time.Now().UTC(), Account: s.Account, Repository: s.Repository, Alias: s.Alias, Digest: s.Digest,
+		Principal: s.By, Reason: s.Reason,
+	}
+	apply := func(tx meta.Tx) error {
 		if err := change(tx, meta.RecordKey{Namespace: takedownSpace, Key: key}); err != nil {
 			return err
 		}
 		r.caches.forget(tx, forgotten{Takedown: key})
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	e := event.Event{
-		ID: rand.Text(), Type: kind, Time: time.Now().UTC(), Account: s.Account, Repository: s.Repository, Alias: s.Alias, Digest: s.Digest,
-		Principal: s.By, Reason: s.Reason,
-	}
-	if s.Digest != "" {
+	if s.Digest != "" { // which is looked for everywhere, once it is out of sight
+		if err := r.store.Update(ctx, apply); err != nil {
+			return err
+		}
 		if e.Paths, e.Incomplete, err = r.pathsOfDigest(ctx, s.Digest); err != nil {
 			return err
 		}
+		return r.store.Update(ctx, func(tx meta.Tx) error { return r.tellOfTakedown(tx, e) })
 	}
 	return r.store.Update(ctx, func(tx meta.Tx) error {
-		if s.Digest == "" {
-			if e.Paths, err = pathsOf(tx, s.Target); err != nil {
-				return err
-			}
+		if err := apply(tx); err != nil {
+			return err
+		}
+		if e.Paths, err = pathsOf(tx, s.Target); err != nil {
+			return err
 		}
 		if s.Repository != "" {
 			repo, err := tx.Repositories().Get(meta.RepositoryKey{Account: meta.AccountID(s.Account), Name: s.Repository})
@@ -155,12 +157,16 @@ func (r *Registry) takedown(ctx context.Context, s Suspension, kind event.Type, 
 			}
 			e.RepositoryID = int64(repo.ID)
 		}
-		told, err := tx.HasSinks()
-		if err != nil {
-			return err
-		}
-		return r.publish(tx, e, told)
+		return r.tellOfTakedown(tx, e)
 	})
+}
+
+func (r *Registry) tellOfTakedown(tx meta.Tx, e event.Event) error {
+	told, err := tx.HasSinks()
+	if err != nil {
+		return err
+	}
+	return r.publish(tx, e, told)
 }
 
 // pathsOf returns where what a target has can be cached: paths that end with a slash are those of

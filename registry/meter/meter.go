@@ -35,17 +35,14 @@
 package meter
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -147,7 +144,6 @@ func (m *Meter) Observe(_ context.Context, op *registry.Op, err error) {
 // count adds a request. A pull counts its client, by address.
 func (m *Meter) count(w what, bytes int64, remote netip.Addr) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	t, known := m.counts[w]
 	if !known && len(m.counts) >= maxCounts {
 		w = what{repository: w.repository, account: w.account, hour: w.hour, head: w.head, client: w.client}
@@ -156,6 +152,7 @@ func (m *Meter) count(w what, bytes int64, remote netip.Addr) {
 	t.requests++
 	t.bytes += bytes
 	m.counts[w] = t
+	m.mu.Unlock()
 	if remote.IsValid() && !w.head {
 		m.clients.add(w.repository, dayOf(w.hour), limit.AddressKey("", remote, limit.SiteBits))
 	}
@@ -346,6 +343,3 @@ func (m *Meter) platform(ctx context.Context, i image) (p string, err error) {
 	m.platforms.Add(i, p)
 	return p, nil
 }
-
-// sorted returns the keys of a map in order.
-func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func (m *Meter) By(ctx context.Context, repo meta.RepositoryID, kind Kind, from,
 		}
 		return nil
 	})
-	for _, name := range sorted(sums) {
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		list = append(list, Named{name, sums[name]})
 	}
 	slices.SortStableFunc(list, func(a, b Named) int { return int(max(-1, min(1, b.N-a.N))) })

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +81,7 @@ func (m *Meter) Usage(ctx context.Context, month time.Time) (list []Usage, err e
 		}
 		return nil
 	})
-	for _, account := range sorted(byAccount) {
+	for _, account := range slices.Sorted(maps.Keys(byAccount)) {
 		list = append(list, *byAccount[account])
 	}
 	return list, err
