@@ -24,7 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"gocloud.dev/blob"
@@ -145,10 +144,6 @@ func (b *Bucket) SignedURL(ctx context.Context, key string, lifetime time.Durati
 	return u, nil
 }
 
-// buffers holds what Put copies through. blob.Writer.ReadFrom, which io.Copy would use,
-// allocates 1 MiB for each object.
-var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
-
 // Put implements [storage.Bucket].
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
 	if b.folder != nil {
@@ -173,9 +168,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
 	if err != nil {
 		return wrap("put", key, err)
 	}
-	buf := buffers.Get().(*[128 << 10]byte)
-	defer buffers.Put(buf)
-	err = copyBuffer(w, r, buf[:])
+	err = copyTo(w, r)
 	if err == nil && b.folder != nil {
 		err = unsynced.sync()
 	}
@@ -193,24 +186,6 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
 		}
 	}
 	return nil
-}
-
-// copyBuffer is io.CopyBuffer without the shortcuts that ReadFrom and WriteTo take.
-func copyBuffer(w io.Writer, r io.Reader, buf []byte) error {
-	for {
-		n, err := r.Read(buf)
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // Stat implements [storage.Bucket].

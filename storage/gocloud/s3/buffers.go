@@ -5,27 +5,35 @@ import (
 	"sync"
 )
 
-// buffers lends parts' worth of memory, no more than so many at a time. Who waits is served in
+// buffers lends memory of one size, no more than so many at a time. Who waits is served in
 // order. What nobody uses is the garbage collector's.
 type buffers struct {
 	lent chan struct{}
 	free sync.Pool
 }
 
-func newBuffers(size int64) *buffers {
-	return &buffers{make(chan struct{}, max(1, size/PartSize)), sync.Pool{New: func() any { return new([PartSize]byte) }}}
+// buffer is memory that was lent.
+type buffer struct {
+	bytes []byte
+	of    *buffers
 }
 
-func (b *buffers) take(ctx context.Context) (*[PartSize]byte, error) {
+func newBuffers(size, count int) *buffers {
+	b := &buffers{lent: make(chan struct{}, count)}
+	b.free.New = func() any { return &buffer{make([]byte, size), b} }
+	return b
+}
+
+func (b *buffers) take(ctx context.Context) (*buffer, error) {
 	select {
 	case b.lent <- struct{}{}:
-		return b.free.Get().(*[PartSize]byte), nil
+		return b.free.Get().(*buffer), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (b *buffers) give(part *[PartSize]byte) {
-	b.free.Put(part)
-	<-b.lent
+func (b *buffer) give() {
+	b.of.free.Put(b)
+	<-b.of.lent
 }

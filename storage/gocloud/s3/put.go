@@ -19,9 +19,6 @@ import (
 
 const contentType = "application/octet-stream"
 
-// heads holds the beginnings of objects, which for most is all there is.
-var heads = sync.Pool{New: func() any { return new([128 << 10]byte) }}
-
 // Put implements storage.Bucket.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
 	// What gocloud would write in another way, it would not find where this wrote it.
@@ -34,30 +31,32 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
 	return nil
 }
 
+// put reads an object into larger and larger buffers, until it has all, or a part.
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader) error {
-	head := heads.Get().(*[128 << 10]byte)
-	defer heads.Put(head)
-	n, last, err := fill(r, head[:])
-	if err != nil {
-		return err
-	}
-	if last {
-		return b.putWhole(ctx, key, head[:n])
-	}
-	part, err := b.parts.take(ctx)
-	if err != nil {
-		return err
-	}
-	copy(part[:], head[:])
-	n, last, err = fill(r, part[len(head):])
-	if err != nil || last {
-		defer b.parts.give(part)
+	held, n := (*buffer)(nil), 0
+	for _, size := range b.sizes {
+		next, err := size.take(ctx)
+		if held != nil {
+			if err == nil {
+				copy(next.bytes, held.bytes)
+			}
+			held.give()
+		}
 		if err != nil {
 			return err
 		}
-		return b.putWhole(ctx, key, part[:len(head)+n])
+		held = next
+		more, last, err := fill(r, held.bytes[n:])
+		n += more
+		if err != nil || last {
+			defer held.give()
+			if err != nil {
+				return err
+			}
+			return b.putWhole(ctx, key, held.bytes[:n])
+		}
 	}
-	return b.putParts(ctx, key, part, r)
+	return b.putParts(ctx, key, held, r)
 }
 
 // fill reads until p is full or r has no more, which last says.
@@ -91,13 +90,13 @@ func optional(s string) *string {
 const maxSending = 4
 
 // putParts sends an object of which the first part has been read, and gives the part back.
-func (b *Bucket) putParts(ctx context.Context, key string, part *[PartSize]byte, r io.Reader) error {
+func (b *Bucket) putParts(ctx context.Context, key string, part *buffer, r io.Reader) error {
 	begun, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &b.name, Key: &key, ContentType: aws.String(contentType), ChecksumAlgorithm: b.checksum,
 		ServerSideEncryption: b.sse.EncryptionType, SSEKMSKeyId: optional(b.sse.KMSEncryptionID),
 	})
 	if err != nil {
-		b.parts.give(part)
+		part.give()
 		return err
 	}
 	id := aws.ToString(begun.UploadId)
@@ -122,7 +121,7 @@ func (b *Bucket) putParts(ctx context.Context, key string, part *[PartSize]byte,
 
 // sendParts sends part after part, as many at once as there are buffers for, and returns them
 // in order when all are sent.
-func (b *Bucket) sendParts(ctx context.Context, key, id string, part *[PartSize]byte, r io.Reader) ([]types.CompletedPart, error) {
+func (b *Bucket) sendParts(ctx context.Context, key, id string, part *buffer, r io.Reader) ([]types.CompletedPart, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -134,9 +133,9 @@ func (b *Bucket) sendParts(ctx context.Context, key, id string, part *[PartSize]
 	n, last, err := PartSize, false, error(nil)
 	for number := int32(1); ; number++ {
 		room <- struct{}{}
-		full, data := part, part[:n]
+		full, data := part, part.bytes[:n]
 		sending.Go(func() {
-			defer func() { b.parts.give(full); <-room }()
+			defer func() { full.give(); <-room }()
 			done, err := b.sendPart(ctx, key, id, number, data)
 			if err != nil {
 				cancel(err)
@@ -149,11 +148,11 @@ func (b *Bucket) sendParts(ctx context.Context, key, id string, part *[PartSize]
 		if last {
 			break
 		}
-		if part, err = b.parts.take(ctx); err != nil {
+		if part, err = b.sizes[len(b.sizes)-1].take(ctx); err != nil {
 			break
 		}
-		if n, last, err = fill(r, part[:]); err != nil || n == 0 {
-			b.parts.give(part)
+		if n, last, err = fill(r, part.bytes); err != nil || n == 0 {
+			part.give()
 			break
 		}
 	}

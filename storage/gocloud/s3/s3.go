@@ -12,9 +12,10 @@
 // S3 wants to know the size of what it is sent, and takes what is larger than a part only in
 // parts of 5 MiB or more, so that bytes wait in memory. All writes of a bucket share
 // [Options.Buffers] for it: one that finds no buffer free waits, without reading on, until
-// another has sent a part. Objects up to 128 KiB need none. A client that sends nothing holds
-// its buffer all the same, for as long as the host's server lets it; see
-// http.Server.ReadTimeout and http.ResponseController.SetReadDeadline.
+// another has sent a part. Objects up to 128 KiB need none: they wait in 32 MiB of smaller
+// buffers, or those up to 16 KiB in one each. A client that sends no more holds its buffer all the
+// same, for as long as the host's server lets it; see http.Server.ReadTimeout and
+// http.ResponseController.SetReadDeadline.
 //
 // # Failures
 //
@@ -27,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -64,8 +66,16 @@ type Bucket struct {
 	name     string
 	sse      s3blob.Options
 	checksum types.ChecksumAlgorithm // of parts
-	parts    *buffers
+	sizes    [3]*buffers             // the last is of parts
 }
+
+// What an object is read into before it is known to be larger. Of the first size there is one for
+// each write: a client that then sends nothing holds no more.
+const (
+	firstSize  = 16 << 10
+	secondSize = 128 << 10
+	maxSecond  = 256 // 32 MiB
+)
 
 // How often, and after which pauses, what S3 refuses is tried again.
 const (
@@ -110,7 +120,8 @@ func Open(ctx context.Context, bucketURL string, opts *Options) (*Bucket, error)
 	if opts != nil && opts.Buffers != 0 {
 		size = opts.Buffers
 	}
-	b := &Bucket{Bucket: gocloud.New(bucket), client: client, name: u.Host, sse: opener.Options, parts: newBuffers(size)}
+	b := &Bucket{Bucket: gocloud.New(bucket), client: client, name: u.Host, sse: opener.Options}
+	b.sizes = [...]*buffers{newBuffers(firstSize, math.MaxInt), newBuffers(secondSize, maxSecond), newBuffers(PartSize, int(max(1, size/PartSize)))}
 	if o.RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired {
 		b.checksum = types.ChecksumAlgorithmCrc32 // as the SDK has it where nothing is said; parts must have that of their upload
 	}

@@ -50,6 +50,10 @@ func TestParts(t *testing.T) {
 		size    int
 		buffers int64
 	}{
+		"all of the first buffer":      {16 << 10, 0},
+		"one byte over the first":      {16<<10 + 1, 0},
+		"all of the second":            {128 << 10, 0},
+		"one byte over the second":     {128<<10 + 1, 0},
 		"one byte short of a part":     {s3.PartSize - 1, 0},
 		"a part":                       {s3.PartSize, 0},
 		"two parts":                    {2 * s3.PartSize, 0},
