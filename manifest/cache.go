@@ -3,6 +3,7 @@ package manifest
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -24,7 +25,7 @@ type Cache[K comparable, V any] struct {
 	cost       func(K, V) int64
 	max        int64
 	used       int64
-	generation uint64 // counts invalidations, from 1
+	generation atomic.Uint64 // counts invalidations, from 1; written with mu held
 	suspended  bool
 }
 
@@ -44,7 +45,8 @@ func NewCache[K comparable, V any](max int64, cost func(K, V) int64) *Cache[K, V
 	if max <= 0 {
 		return nil
 	}
-	c := &Cache[K, V]{cost: cost, max: max, generation: 1}
+	c := &Cache[K, V]{cost: cost, max: max}
+	c.generation.Store(1)
 	c.lru, _ = simplelru.NewLRU(math.MaxInt, func(_ K, s sized[V]) { c.used -= s.bytes }) // fails for a size of 0 alone
 	return c
 }
@@ -68,7 +70,7 @@ func (c *Cache[K, V]) Remove(key K) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generation++
+	c.generation.Add(1)
 	c.lru.Remove(key)
 }
 
@@ -80,7 +82,7 @@ func (c *Cache[K, V]) Suspend() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generation++
+	c.generation.Add(1)
 	c.suspended = true
 	c.lru.Purge()
 }
@@ -93,7 +95,7 @@ func (c *Cache[K, V]) Resume() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generation++
+	c.generation.Add(1)
 	c.suspended = false
 }
 
@@ -139,12 +141,7 @@ func (f Fill[K, V]) Generation() uint64 {
 // knows.
 func (f Fill[K, V]) Current() bool {
 	c := f.cache
-	if c == nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.generation == f.generation
+	return c != nil && c.generation.Load() == f.generation
 }
 
 // Begin is called before the store is read.
@@ -154,7 +151,7 @@ func (c *Cache[K, V]) Begin() Fill[K, V] {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Fill[K, V]{c, c.generation, c.suspended}
+	return Fill[K, V]{c, c.generation.Load(), c.suspended}
 }
 
 // Add inserts what the store answered, if no [Cache.Remove] came between, and drops the
@@ -171,7 +168,7 @@ func (f Fill[K, V]) Add(key K, value V) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generation != f.generation || c.suspended {
+	if c.generation.Load() != f.generation || c.suspended {
 		return
 	}
 	c.lru.Remove(key) // the eviction callback accounts for it; Add alone would not

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/esplanade-registry/esplanade/auth"
@@ -60,50 +59,53 @@ const (
 // GetAuthorizationToken is about no resource.
 const GetAuthorizationToken Action = "ecr-public:GetAuthorizationToken"
 
-// verbs maps actions to the scopes that tokens are limited by. Those of managing are in no
-// scope: only credentials that nothing limits are good for them.
-var verbs = map[Action]auth.Verb{
-	BatchGetImage:                 auth.Pull,
-	GetDownloadURLForLayer:        auth.Pull,
-	ListImages:                    auth.Pull,
-	BatchCheckLayerAvailability:   auth.Push,
-	InitiateLayerUpload:           auth.Push,
-	UploadLayerPart:               auth.Push,
-	CompleteLayerUpload:           auth.Push,
-	PutImage:                      auth.Push,
-	CreateRepository:              auth.Push,
-	BatchDeleteImage:              auth.Delete,
-	DeleteRepository:              auth.Any,
-	DescribeRepositories:          auth.Any,
-	DescribeImages:                auth.Any,
-	DescribeImageTags:             auth.Any,
-	GetRepositoryCatalogData:      auth.Any,
-	PutRepositoryCatalogData:      auth.Any,
-	GetRepositoryPolicy:           auth.Any,
-	SetRepositoryPolicy:           auth.Any,
-	DeleteRepositoryPolicy:        auth.Any,
-	ListTagsForResource:           auth.Any,
-	TagResource:                   auth.Any,
-	UntagResource:                 auth.Any,
-	DescribeRegistries:            auth.Any,
-	GetRegistryCatalogData:        auth.Any,
-	PutRegistryCatalogData:        auth.Any,
-	RequestRegistryAlias:          auth.Any,
-	DeleteRegistryAlias:           auth.Any,
-	SetPrimaryRegistryAlias:       auth.Any,
-	DescribeRegistryAliasRequests: auth.Any,
-	GetAuthorizationToken:         auth.Any,
+var actions = []Action{
+	BatchGetImage,
+	GetDownloadURLForLayer,
+	ListImages,
+	BatchCheckLayerAvailability,
+	InitiateLayerUpload,
+	UploadLayerPart,
+	CompleteLayerUpload,
+	PutImage,
+	CreateRepository,
+	BatchDeleteImage,
+	DeleteRepository,
+	DescribeRepositories,
+	DescribeImages,
+	DescribeImageTags,
+	GetRepositoryCatalogData,
+	PutRepositoryCatalogData,
+	GetRepositoryPolicy,
+	SetRepositoryPolicy,
+	DeleteRepositoryPolicy,
+	ListTagsForResource,
+	TagResource,
+	UntagResource,
+	DescribeRegistries,
+	GetRegistryCatalogData,
+	PutRegistryCatalogData,
+	RequestRegistryAlias,
+	DeleteRegistryAlias,
+	SetPrimaryRegistryAlias,
+	DescribeRegistryAliasRequests,
+	GetAuthorizationToken,
 }
 
 // Actions returns all actions that the library asks policies about, in the order of their
 // names.
-func Actions() []Action { return slices.Sorted(maps.Keys(verbs)) }
+func Actions() []Action { return slices.Sorted(slices.Values(actions)) }
 
-// Verb returns the verb that a token's scope must have for the action; [auth.Any] for one
-// that no scope has, so that a limited token never allows it.
+// Verb returns the verb that a token's scope must have for the action; [auth.Any] for those of
+// managing, which are in no scope: only credentials that nothing limits are good for them.
 func (a Action) Verb() auth.Verb {
-	if v, ok := verbs[a]; ok {
-		return v
+	switch a {
+	case BatchGetImage, GetDownloadURLForLayer, ListImages:
+		return auth.Pull
+	case BatchCheckLayerAvailability, InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload, PutImage, CreateRepository:
+		return auth.Push
+	case BatchDeleteImage:
+		return auth.Delete
 	}
 	return auth.Any
 }

@@ -37,7 +37,13 @@ func (r *Registry) AsIdentity(id auth.Identity, c Client) *Actor { return &Actor
 func (a *Actor) do(ctx context.Context, op Op, act func(ctx context.Context, op *Op) error) error {
 	op.Began, op.Identity, op.local = time.Now(), a.identity, true
 	op.Remote, op.UserAgent, op.Secure = a.client.Remote, a.client.UserAgent, !a.client.Insecure
-	err := a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
+	var err error
+	if !op.wide && !op.overall {
+		err = manifest.CheckName(op.Name)
+	}
+	if err == nil {
+		err = a.r.do(ctx, &op, func(ctx context.Context) error { return act(ctx, &op) })
+	}
 	a.r.observe(ctx, &op, err)
 	return err
 }

@@ -16,7 +16,7 @@ type caches struct {
 	repositories *manifest.Cache[meta.RepositoryKey, meta.Repository]
 	pulls        *manifest.Cache[pullKey, *pulled]
 	links        *manifest.Cache[meta.LinkKey, meta.Blob]
-	takedowns    *manifest.Cache[string, suspensions] // one entry, however little the others may keep
+	takedowns    *manifest.Cache[string, suspensions] // counts changes alone, for recent
 	recent       atomic.Pointer[recentSuspensions]
 	shared       bool   // other processes change the store too
 	node         string // a name for this one

@@ -66,6 +66,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c := calls.Get().(*call)
 	c.ResponseWriter, c.r, c.req = w, r, req
 	c.op = Op{
+		onReply: c.op.onReply, next: c.op.next,
 		Began: time.Now(), Remote: r.remote(req), Method: req.Method, Path: req.URL.Path, UserAgent: req.UserAgent(), Secure: r.secure(req),
 		Header: w.Header(), err: errPanic,
 	}
@@ -73,7 +74,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer func() { // also of replies that are cut short
 		r.observe(req.Context(), &c.op, c.op.err)
 		if ended {
-			*c = call{}
+			clear(c.op.onReply)
+			*c = call{op: Op{onReply: c.op.onReply[:0], next: c.op.next}}
 			calls.Put(c)
 		}
 	}()
@@ -177,8 +179,8 @@ func (c *call) json(status int, contentType string, v any) error {
 		return err
 	}
 	h := c.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	headers := [...]string{contentType, strconv.Itoa(len(body))}
+	h["Content-Type"], h["Content-Length"] = headers[0:1:1], headers[1:2:2]
 	c.WriteHeader(status)
 	if c.req.Method == http.MethodHead {
 		return nil

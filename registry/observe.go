@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"time"
 )
 
 // Observer is told of an operation that is over, after its reply was sent: requests that were
@@ -35,7 +36,9 @@ func (op *Op) RequestID() string {
 // Shared. For calls within the process it is never called.
 func (op *Op) OnReply(f func()) { op.onReply = append(op.onReply, f) }
 
+// observe tells of an operation that is over.
 func (r *Registry) observe(ctx context.Context, op *Op, err error) {
+	op.Duration = time.Since(op.Began)
 	for _, o := range r.cfg.Observers {
 		o(ctx, op, err)
 	}

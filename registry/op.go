@@ -53,6 +53,8 @@ type Op struct {
 	Status         int
 	// Redirected counts the bytes of a blob that the client was sent to the bucket for.
 	Redirected int64
+	// Duration is how long it took, until the end of the reply: known to observers.
+	Duration time.Duration
 	// Shared says that caches between may store the answer and give it to others; see
 	// [Config.SharedMaxAge].
 	Shared bool
@@ -60,6 +62,12 @@ type Op struct {
 	id      string
 	onReply []func()
 	err     error // that the reply tells of
+
+	registry *Registry
+	act      func(context.Context) error // what is carried out, after the interceptors
+	stage    int                         // how many of them were called
+	next     func(context.Context) error // op.step
+	request  policy.Request              // the last that evaluators were asked
 
 	wide      bool           // the operation is about no repository, and decides by itself what to show
 	overall   bool           // the operation is about the registry of account as a whole, or about nothing at all
@@ -133,13 +141,27 @@ type Guard interface {
 
 // do takes an operation through the pipeline and carries it out.
 func (r *Registry) do(ctx context.Context, op *Op, act func(context.Context) error) error {
-	return r.intercept(ctx, op, 0, act)
+	op.registry, op.act, op.stage = r, act, 0
+	if op.next == nil {
+		op.next = op.step // made once: it is an allocation
+	}
+	return op.step(ctx)
 }
 
-func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(context.Context) error) error {
-	if i < len(r.cfg.Interceptors) {
-		return r.cfg.Interceptors[i](ctx, op, func(ctx context.Context) error { return r.intercept(ctx, op, i+1, act) })
+// step calls the next interceptor, or carries the operation out.
+func (op *Op) step(ctx context.Context) error {
+	if list := op.registry.cfg.Interceptors; op.stage < len(list) {
+		op.stage++
+		return list[op.stage-1](ctx, op, op.next)
 	}
+	if err := op.registry.admit(ctx, op); err != nil {
+		return err
+	}
+	return op.act(ctx)
+}
+
+// admit finds what an operation is about, and decides whether it may be carried out.
+func (r *Registry) admit(ctx context.Context, op *Op) error {
 	switch {
 	case op.wide:
 	case op.overall:
@@ -150,9 +172,6 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 			return says(ErrDenied, "the principal is of no account")
 		}
 	default:
-		if err := manifest.CheckName(op.Name); err != nil {
-			return err
-		}
 		if _, name := splitName(op.Name); name == "" {
 			return says(ErrNameUnknown, "%s names no repository; a name has two parts or more, ALIAS/REPOSITORY", op.Name)
 		}
@@ -171,7 +190,7 @@ func (r *Registry) intercept(ctx context.Context, op *Op, i int, act func(contex
 			}
 		}
 	}
-	return act(ctx)
+	return nil
 }
 
 // unknown decides what becomes of an operation on a repository that does not exist.
@@ -209,10 +228,11 @@ func (op *Op) covers(action policy.Action, repo meta.Repository) bool {
 }
 
 func (r *Registry) evaluate(ctx context.Context, op *Op, who auth.Principal, action policy.Action, repo meta.Repository) (policy.Decision, error) {
-	d, err := policy.Evaluate(ctx, r.cfg.Evaluators, &policy.Request{
+	op.request = policy.Request{
 		Principal: who, Action: action, Remote: op.Remote, UserAgent: op.UserAgent, Secure: op.Secure,
 		RequestTags: op.RequestTags, TagKeys: op.TagKeys, Resource: resource(repo),
-	})
+	}
+	d, err := policy.Evaluate(ctx, r.cfg.Evaluators, &op.request)
 	op.Decision = d
 	return d, err
 }

@@ -74,11 +74,17 @@ const takedownSpace = "takedown"
 // suspensions are all that hold: there are few, every node has them in memory.
 type suspensions map[Target]Suspension
 
-// recentSuspensions are those that were read while nobody tells of changes.
+// recentSuspensions are those that were read last.
 type recentSuspensions struct {
 	all  suspensions
 	read time.Time
 	fill manifest.Fill[string, suspensions]
+}
+
+// hold reports whether they still do: nothing was changed since, or while nobody tells of changes,
+// it was not long ago. It takes no lock, as every pull asks, more than once.
+func (s *recentSuspensions) hold() bool {
+	return s != nil && s.fill.Current() && (s.fill.Generation() > 0 || time.Since(s.read) < unheard)
 }
 
 // unheard is how long a node that hears nothing of others goes by what it has read of
@@ -296,31 +302,21 @@ func (r *Registry) suspended(ctx context.Context, targets ...Target) (*Suspensio
 }
 
 func (r *Registry) suspensions(ctx context.Context) (suspensions, error) {
-	if all, ok := r.caches.takedowns.Get(takedownSpace); ok {
-		return all, nil
-	}
-	fill := r.caches.takedowns.Begin()
-	if recent := r.caches.recent.Load(); recent != nil && time.Since(recent.read) < unheard && recent.fill.Current() {
+	if recent := r.caches.recent.Load(); recent.hold() {
 		return recent.all, nil
 	}
-	asked := time.Now()
-	all, err := together(ctx, &r.flights, fill.Generation(), takedownSpace, func(ctx context.Context) (suspensions, error) {
-		if all, ok := r.caches.takedowns.Get(takedownSpace); ok {
-			return all, nil
+	fill := r.caches.takedowns.Begin()
+	return together(ctx, &r.flights, fill.Generation(), takedownSpace, func(ctx context.Context) (suspensions, error) {
+		if recent := r.caches.recent.Load(); recent.hold() {
+			return recent.all, nil // read by others meanwhile
 		}
+		asked := time.Now()
 		all, err := r.readSuspensions(ctx)
 		if err == nil {
-			fill.Add(takedownSpace, all)
+			r.caches.recent.Store(&recentSuspensions{all, asked, fill})
 		}
 		return all, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if fill.Generation() == 0 {
-		r.caches.recent.Store(&recentSuspensions{all, asked, fill})
-	}
-	return all, nil
 }
 
 // refuseSuspended refuses to take a digest that is suspended wherever it is.

@@ -12,15 +12,16 @@ import (
 	"github.com/esplanade-registry/esplanade/registry/registrytest"
 )
 
-// watched is a registry with an image, with all that watches and limits as the flags turn it on.
-func watched(t testing.TB, all bool) *registrytest.Server {
+// watched is a registry with an image, with all that watches and limits as the flags turn it on, unless the
+// rate is 0.
+func watched(t testing.TB, rate float64) *registrytest.Server {
 	t.Helper()
 	s := registrytest.New(t, func(cfg *registry.Config) {
 		cfg.Evaluators = []policy.Evaluator{policy.Public{}, policy.Owner{}}
-		if !all {
+		if rate == 0 {
 			return
 		}
-		e, err := open(t.Context(), cfg, options{pullRate: maxPullRate, private: "127.0.0.1:0", accessLog: filepath.Join(t.TempDir(), "access.log")}, io.Discard)
+		e, err := open(t.Context(), cfg, options{pullRate: rate, private: "127.0.0.1:0", accessLog: filepath.Join(t.TempDir(), "access.log")}, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,8 +38,11 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-func pull(t testing.TB, s http.Handler) func() {
+func pull(t testing.TB, s http.Handler, header ...string) func() {
 	req := httptest.NewRequestWithContext(t.Context(), "GET", "http://registry.test/v2/test/hat/manifests/v1", nil)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	w := &discard{http.Header{}}
 	return func() {
 		clear(w.header)
@@ -57,20 +61,25 @@ func TestAllocsOfPull(t *testing.T) {
 	if raced {
 		t.Skip("allocations are not counted under the race detector")
 	}
-	s := watched(t, true)
+	s := watched(t, maxPullRate)
 	if n := testing.AllocsPerRun(1000, pull(t, s)); n > maxAllocs {
 		t.Errorf("a pull makes %v allocations, and may make %d", n, maxAllocs)
 	}
 }
 
 func BenchmarkPull(b *testing.B) {
-	for name, all := range map[string]bool{"plain": false, "all": true} {
+	run := func(name string, s http.Handler, header ...string) {
 		b.Run(name, func(b *testing.B) {
-			f := pull(b, watched(b, all))
+			f := pull(b, s, header...)
 			b.ReportAllocs()
 			for b.Loop() {
 				f()
 			}
 		})
 	}
+	run("plain", watched(b, 0))
+	all := watched(b, maxPullRate)
+	run("all", all)
+	run("304", all, "If-None-Match", "*")
+	run("refused", watched(b, 1))
 }

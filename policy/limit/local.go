@@ -47,8 +47,6 @@ func (l *Local) take(key string, rule Rule, n int64) Quota {
 	after, retry := b.Take(debt, n)
 	switch {
 	case retry != 0 || n == 0:
-	case known && after == 0:
-		s.lru.Remove(key) // as good as unknown
 	case known:
 		*full = now + after
 	case after != 0:

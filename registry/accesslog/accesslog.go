@@ -41,7 +41,6 @@ package accesslog
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/esplanade-registry/esplanade/registry"
 )
@@ -64,10 +63,9 @@ func New(logger *slog.Logger) registry.Observer {
 		}
 		if operation := Operation(op); operation != "" {
 			// Not by Logger.LogAttrs: it looks for its caller, which is always this one.
-			now := time.Now()
 			var list [maxAttrs]slog.Attr
-			r := slog.NewRecord(now, slog.LevelInfo, message, 0)
-			r.AddAttrs(attributes(list[:0], op, operation, now, err)...)
+			r := slog.NewRecord(op.Began.Add(op.Duration), slog.LevelInfo, message, 0)
+			r.AddAttrs(attributes(list[:0], op, operation, err)...)
 			handler.Handle(ctx, r) //nolint:errcheck // as Logger does
 		}
 	}
@@ -79,7 +77,7 @@ const (
 )
 
 // attributes appends those of a record.
-func attributes(attrs []slog.Attr, op *registry.Op, operation string, now time.Time, err error) []slog.Attr {
+func attributes(attrs []slog.Attr, op *registry.Op, operation string, err error) []slog.Attr {
 	attrs = append(attrs, slog.String("request_id", op.RequestID()))
 	if op.Remote.IsValid() {
 		attrs = append(attrs, slog.String("remote", op.Remote.String()))
@@ -96,7 +94,7 @@ func attributes(attrs []slog.Attr, op *registry.Op, operation string, now time.T
 	attrs = number(attrs, "received", op.Received)
 	attrs = number(attrs, "sent", op.Sent)
 	attrs = number(attrs, "redirected", op.Redirected)
-	attrs = append(attrs, slog.Duration("duration", now.Sub(op.Began)))
+	attrs = append(attrs, slog.Duration("duration", op.Duration))
 	attrs = text(attrs, "decision", op.Decision.Reason, maxText)
 	attrs = text(attrs, "user_agent", op.UserAgent, maxText)
 	if err != nil {

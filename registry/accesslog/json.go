@@ -22,11 +22,10 @@ func JSON(w io.Writer) registry.Observer {
 		if operation == "" {
 			return
 		}
-		now := time.Now()
 		var list [maxAttrs]slog.Attr
 		buf := lines.Get().(*[]byte)
-		line := appendTime((*buf)[:0], now)
-		for _, a := range attributes(list[:0], op, operation, now, err) {
+		line := appendTime((*buf)[:0], op.Began.Add(op.Duration))
+		for _, a := range attributes(list[:0], op, operation, err) {
 			line = append(append(append(line, `,"`...), a.Key...), `":`...)
 			if a.Value.Kind() == slog.KindString {
 				line = appendString(line, a.Value.String())

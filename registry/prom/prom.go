@@ -42,7 +42,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -123,9 +122,13 @@ func (m *Metrics) Observe(_ context.Context, op *registry.Op, err error) {
 	}
 	s := m.series(labels{operation, code(op, err)})
 	s.requests.Inc()
-	s.seconds.Observe(time.Since(op.Began).Seconds())
-	s.received.Add(float64(op.Received))
-	s.sent.Add(float64(op.Sent))
+	s.seconds.Observe(op.Duration.Seconds())
+	if op.Received > 0 {
+		s.received.Add(float64(op.Received))
+	}
+	if op.Sent > 0 {
+		s.sent.Add(float64(op.Sent))
+	}
 	if op.Redirected > 0 {
 		m.redirected.Add(float64(op.Redirected))
 	}

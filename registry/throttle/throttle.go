@@ -104,11 +104,12 @@ func New(cfg Config) (*Throttle, error) {
 	return &Throttle{cfg, newRule(cfg.Limits.Anonymous), newRule(cfg.Limits.Named)}, nil
 }
 
-// rule is one of the limits with what headers say of it.
+// rule is one of the limits with what clients are told of it.
 type rule struct {
 	limit.Rule
-	window string // ";w=" and the seconds in which a burst comes back
-	limit  string
+	window   string // ";w=" and the seconds in which a burst comes back
+	limit    string
+	exceeded string // what a client does that is refused
 }
 
 func newRule(r limit.Rule) rule {
@@ -116,7 +117,17 @@ func newRule(r limit.Rule) rule {
 		return rule{}
 	}
 	window := ";w=" + strconv.FormatInt(int64(math.Ceil(float64(r.Burst)/r.Rate)), 10)
-	return rule{r, window, strconv.FormatInt(r.Burst, 10) + window}
+	return rule{
+		r, window, strconv.FormatInt(r.Burst, 10) + window,
+		fmt.Sprintf(" pulls more than %s images a second, with bursts of %d", decimal(r.Rate), r.Burst),
+	}
+}
+
+// show sets the headers that tell what is left.
+func (r *rule) show(op *registry.Op, left int64, source string) {
+	var array [48]byte
+	values := [...]string{r.limit, string(append(strconv.AppendInt(array[:0], left, 10), r.window...)), source}
+	op.Header["Ratelimit-Limit"], op.Header["Ratelimit-Remaining"], op.Header["Ratelimit-Source"] = values[0:1:1], values[1:2:2], values[2:3:3]
 }
 
 // Keys of buckets and sums begin with what they are of.
@@ -165,8 +176,8 @@ func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
 	}
 	source := strings.TrimPrefix(levels[0].Key, pullPrefix)
 	if !q.OK {
-		headers := http.Header{"Ratelimit-Limit": {rule.limit}, "Ratelimit-Remaining": {"0" + rule.window}, "Ratelimit-Source": {source}}
-		return t.refuse(op, headers, q.Retry, fmt.Sprintf("%s pulls more than %s images a second, with bursts of %d", source, decimal(rule.Rate), rule.Burst))
+		rule.show(op, 0, source)
+		return t.refuse(op, q.Retry, source+rule.exceeded)
 	}
 	op.OnReply(func() {
 		if op.Shared {
@@ -176,8 +187,7 @@ func (t *Throttle) pull(ctx context.Context, op *registry.Op) error {
 		if free(op) {
 			left++ // as it will be in a moment
 		}
-		values := [...]string{rule.limit, strconv.FormatInt(min(left, rule.Burst), 10) + rule.window, source}
-		op.Header["Ratelimit-Limit"], op.Header["Ratelimit-Remaining"], op.Header["Ratelimit-Source"] = values[0:1:1], values[1:2:2], values[2:3:3]
+		rule.show(op, min(left, rule.Burst), source)
 	})
 	return nil
 }
@@ -188,11 +198,11 @@ func free(op *registry.Op) bool {
 }
 
 // levels are the buckets that a pull is counted in, and their rule.
-func (t *Throttle) levels(list []limit.Level, op *registry.Op) ([]limit.Level, rule) {
+func (t *Throttle) levels(list []limit.Level, op *registry.Op) ([]limit.Level, *rule) {
 	if op.Identity.IsAnonymous() {
-		return limit.AddressLevels(list, pullPrefix, op.Remote, t.anonymous.Rule), t.anonymous
+		return limit.AddressLevels(list, pullPrefix, op.Remote, t.anonymous.Rule), &t.anonymous
 	}
-	return append(list, limit.Level{Key: pullPrefix + op.Identity.Account, Rule: t.named.Rule}), t.named
+	return append(list, limit.Level{Key: pullPrefix + op.Identity.Account, Rule: t.named.Rule}), &t.named
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
@@ -222,7 +232,7 @@ func (t *Throttle) left(ctx context.Context, op *registry.Op, cost int64) error 
 	case q.OK:
 		return nil
 	}
-	return t.refuse(op, http.Header{}, q.Retry, fmt.Sprintf("%s has used up the %d bytes of this month", strings.TrimPrefix(key, bytesPrefix), int64(a)))
+	return t.refuse(op, q.Retry, fmt.Sprintf("%s has used up the %d bytes of this month", strings.TrimPrefix(key, bytesPrefix), int64(a)))
 }
 
 // Observe implements [registry.Observer]: it counts the bytes that were sent, and gives back what
@@ -272,20 +282,22 @@ func (t *Throttle) call(ctx context.Context, op *registry.Op) error {
 	case q.OK:
 		return nil
 	}
-	return t.refuse(op, http.Header{}, q.Retry, fmt.Sprintf("account %s calls %s more than %s times a second", op.Identity.Account, op.Action, decimal(rule.Rate)))
+	return t.refuse(op, q.Retry, fmt.Sprintf("account %s calls %s more than %s times a second", op.Identity.Account, op.Action, decimal(rule.Rate)))
 }
 
 // refuse is the answer to who has to wait.
-func (t *Throttle) refuse(op *registry.Op, h http.Header, retry time.Duration, why string) error {
+func (t *Throttle) refuse(op *registry.Op, retry time.Duration, why string) error {
 	seconds := strconv.FormatInt(max(1, int64(math.Ceil(retry.Seconds()))), 10)
-	h["Retry-After"] = []string{seconds}
+	if op.Header != nil {
+		op.Header["Retry-After"] = []string{seconds}
+	}
 	advice := ""
 	if op.Identity.IsAnonymous() {
 		if advice = "; log in for more"; t.cfg.Advice != "" {
 			advice = "; " + t.cfg.Advice
 		}
 	}
-	return &registry.Error{Err: registry.ErrTooManyRequests, Message: fmt.Sprintf("%s; try again in %s seconds%s", why, seconds, advice), Header: h}
+	return &registry.Error{Err: registry.ErrTooManyRequests, Message: why + "; try again in " + seconds + " seconds" + advice}
 }
 
 func (t *Throttle) failed(ctx context.Context, err error) {
