@@ -50,20 +50,31 @@ func pull(t testing.TB, s http.Handler, header ...string) func() {
 	}
 }
 
-// maxAllocs is how many allocations a pull may cost with everything on, of this module's own: net/http's
-// are beyond it.
-const maxAllocs = 13
-
 // raced says that the race detector is there, which keeps pools from keeping.
 var raced bool
 
+// How many allocations a pull may cost with everything on, of this module's own: net/http's are
+// beyond it.
 func TestAllocsOfPull(t *testing.T) {
 	if raced {
 		t.Skip("allocations are not counted under the race detector")
 	}
-	s := watched(t, maxPullRate)
-	if n := testing.AllocsPerRun(1000, pull(t, s)); n > maxAllocs {
-		t.Errorf("a pull makes %v allocations, and may make %d", n, maxAllocs)
+	all, refusing := watched(t, maxPullRate), watched(t, 1)
+	refused := pull(t, refusing)
+	for range 200 { // its burst
+		refused()
+	}
+	for name, c := range map[string]struct {
+		pull func()
+		most float64
+	}{
+		"of a manifest":          {pull(t, all), 8},
+		"of what the client has": {pull(t, all, "If-None-Match", "*"), 9},
+		"that is refused":        {refused, 16},
+	} {
+		if n := testing.AllocsPerRun(1000, c.pull); n > c.most {
+			t.Errorf("a pull %s makes %v allocations, and may make %v", name, n, c.most)
+		}
 	}
 }
 
