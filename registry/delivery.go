@@ -34,9 +34,15 @@ type delivery struct {
 // not be tried.
 func (d *delivery) gone() bool { return d.accepted.Load() == 0 && d.refused.Load() >= maxRefused }
 
+// restTime is from one round to the next, unless there is a whole page to deliver. A round's
+// transaction and those that write events get into each other's way: under load, a few large
+// rounds are worth more than many small ones.
+const restTime = 25 * time.Millisecond
+
 func (d *delivery) run(ctx context.Context, l *Lease) error {
 	d.lease = l
 	for ctx.Err() == nil {
+		began := time.Now()
 		wait, err := d.round(ctx)
 		if errors.Is(err, ErrLeaseLost) {
 			return err // another node delivers again what this one could not note
@@ -59,6 +65,10 @@ func (d *delivery) run(ctx context.Context, l *Lease) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-time.After(restTime - time.Since(began)):
+		}
 	}
 	return nil
 }

@@ -79,10 +79,16 @@ func run(t *testing.T, s *registrytest.Server) (stop func()) {
 	return stop
 }
 
+// delivered waits until what was told so far has come: rounds of deliveries are a moment apart.
+func delivered() {
+	time.Sleep(50 * time.Millisecond)
+	synctest.Wait()
+}
+
 // want compares what came, in order for each repository.
 func want(t *testing.T, r *recorder, events ...string) {
 	t.Helper()
-	synctest.Wait()
+	delivered()
 	got := r.take()
 	for _, list := range [][]string{got, events} {
 		slices.SortStableFunc(list, func(a, b string) int { return strings.Compare(repositoryIn(a), repositoryIn(b)) })
@@ -161,12 +167,12 @@ func TestSinkThatIsDown(t *testing.T) {
 		down = false
 		mu.Unlock()
 		time.Sleep(time.Minute)
-		synctest.Wait()
+		delivered()
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("events by repository (-want +got):\n%s", diff)
 		}
 		s.Push("test/r0", registrytest.Image{}, "after")
-		synctest.Wait()
+		delivered()
 		if list := got["r0"]; list[len(list)-1] != "after" {
 			t.Errorf("afterwards: %v", list)
 		}
@@ -238,14 +244,14 @@ func TestOutboxIsEmptiedAndWithoutSinksUnused(t *testing.T) {
 		for i := range 300 {
 			s.Push("test/hat", registrytest.Image{}, fmt.Sprint("v", i))
 		}
-		synctest.Wait()
+		delivered()
 		if got, left := len(sink.take()), count(s); got != 303 || left != 0 {
 			t.Errorf("%d events delivered, %d left; want 303 and 0", got, left)
 		}
 
 		sink.set(func(event.Event) bool { return true })
 		s.Push("test/hat", registrytest.Image{}, "kept")
-		synctest.Wait()
+		delivered()
 		if n := count(s); n != 1 {
 			t.Errorf("%d events are kept for a sink that fails, want 1", n)
 		}

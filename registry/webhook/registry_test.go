@@ -77,6 +77,7 @@ func TestEndpointIsDownForAnHour(t *testing.T) {
 		for _, repo := range repos {
 			push(repo, "before")
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if diff := cmp.Diff(want, history(t, e.take())); diff != "" {
 			t.Fatalf("before (-want +got):\n%s", diff)
@@ -104,6 +105,7 @@ func TestEndpointIsDownForAnHour(t *testing.T) {
 			t.Errorf("after (-want +got):\n%s", diff)
 		}
 		push("hat", "late")
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := e.take(); len(got) != 1 {
 			t.Errorf("%d requests for an event after all is well again", len(got))
