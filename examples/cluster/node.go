@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/esplanade-registry/esplanade/auth"
@@ -101,10 +102,12 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
+	var requests sync.WaitGroup
 	server := &http.Server{
-		Handler:           handler(n.reg, http.HandlerFunc(n.reg.ServeReady), control, pages),
+		Handler:           handler(&requests, n.reg, http.HandlerFunc(n.reg.ServeReady), control, pages),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10, // twice the longest credential
 		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelWarn),
 	}
 	collector := gc.New(n.reg, &gc.Options{Interval: min(gc.DefaultInterval, n.o.grace/2), Logger: n.logger})
@@ -124,10 +127,12 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 		n.logger.Info("finishing what runs")
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		if err = server.Shutdown(limit); err != nil {
-			err = errors.Join(err, server.Close())
+		if err = server.Shutdown(limit); errors.Is(err, context.DeadlineExceeded) {
+			n.logger.Warn("clients were cut off that have not finished", "after", shutdownTime)
+			err = server.Close()
 		}
 	}
+	requests.Wait() // what they did is counted
 	cancel()
 	for range jobs {
 		err = errors.Join(err, <-running)
@@ -136,8 +141,10 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 }
 
 // handler passes the registry what is the registry's, and the rest to the gallery.
-func handler(reg, ready, control, pages http.Handler) http.Handler {
+func handler(running *sync.WaitGroup, reg, ready, control, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1)
+		defer running.Done()
 		switch p := r.URL.Path; {
 		case p == "/v2", strings.HasPrefix(p, "/v2/"), p == "/token", p == "/token/":
 			reg.ServeHTTP(w, r)
