@@ -110,7 +110,7 @@ gallery/markdown:       github.com/microcosm-cc/bluemonday github.com/yuin/goldm
 gallery/sqlindex:       modernc.org/sqlite
 gallery/pgindex:        github.com/jackc/pgx/v5
 gallery/indextest:      github.com/google/go-cmp
-storage/gocloud:        gocloud.dev
+storage/gocloud:        gocloud.dev google.golang.org/api
 storage/gocloud/s3:     github.com/aws/aws-sdk-go-v2 github.com/aws/aws-sdk-go-v2/service/s3 gocloud.dev
 storage/storagetest:    github.com/google/go-cmp
 storage/meta/memmeta:   github.com/tidwall/btree

@@ -1,6 +1,7 @@
 package gocloud
 
 import (
+	"context"
 	"io"
 	"sync"
 )
@@ -61,4 +62,30 @@ func copyOnce(w io.Writer, r io.Reader, buf []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// canceling ends the context when its reader fails, before a driver can take that for the end
+// of the object and commit it.
+type canceling struct {
+	r      io.Reader
+	cancel context.CancelFunc
+	err    error // of the reader
+}
+
+func (c *canceling) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+		c.cancel()
+	}
+	return n, err
+}
+
+// WriteTo is what blob.Bucket.Upload calls where the driver does not read by itself.
+func (c *canceling) WriteTo(w io.Writer) (int64, error) {
+	err := copyTo(w, struct{ io.Reader }{c})
+	if err != nil {
+		c.cancel()
+	}
+	return 0, err // how much it was, nobody asks
 }

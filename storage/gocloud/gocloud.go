@@ -19,6 +19,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,6 +29,7 @@ import (
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
 
 	"github.com/esplanade-registry/esplanade/storage"
 )
@@ -100,10 +102,21 @@ func (b *Bucket) Close() error {
 
 // wrap makes errors of the driver satisfy fs.ErrNotExist where that is what they mean.
 func wrap(op, key string, err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return fmt.Errorf("gocloud: %s %s: %w", op, key, fs.ErrNotExist)
+	if gcerrors.Code(err) == gcerrors.NotFound && !unasked(err) {
+		return fmt.Errorf("gocloud: %s %s: %w: %w", op, key, fs.ErrNotExist, err)
 	}
 	return fmt.Errorf("gocloud: %s %s: %w", op, key, err)
+}
+
+// unasked reports whether an error says nothing of the object, although its driver calls it
+// NotFound: gcsblob does so where access is denied, azureblob where the host has no address. Taken
+// for an absent object, either would have good content dropped as lost.
+func unasked(err error) bool {
+	if denied, ok := errors.AsType[*googleapi.Error](err); ok && denied.Code == http.StatusForbidden {
+		return true
+	}
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }
 
 // Get implements [storage.Bucket].
@@ -144,46 +157,72 @@ func (b *Bucket) SignedURL(ctx context.Context, key string, lifetime time.Durati
 	return u, nil
 }
 
+// contentType is that of all objects.
+const contentType = "application/octet-stream"
+
 // Put implements [storage.Bucket].
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader) error {
-	if b.folder != nil {
-		if _, err := b.folder.path(key); err != nil {
-			return err
-		}
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	put := b.upload
+	if b.folder != nil {
+		put = b.write
+	}
+	if err := put(ctx, cancel, key, r); err != nil {
+		return fmt.Errorf("gocloud: put %s: %w", key, err)
+	}
+	return nil
+}
+
+// bufferSize is how much of an object a remote driver may hold: no less than the smallest part
+// that S3 takes, and less than gcsblob's 16 MiB.
+const bufferSize = 5 << 20
+
+// upload writes an object to a remote bucket. Not through a blob.Writer: that of azureblob panics when
+// it is closed after a failure.
+func (b *Bucket) upload(ctx context.Context, cancel context.CancelFunc, key string, r io.Reader) error {
+	in := &canceling{r: r, cancel: cancel}
+	err := b.bucket.Upload(ctx, key, in, &blob.WriterOptions{
+		ContentType: contentType, DisableContentTypeDetection: true, BufferSize: bufferSize, MaxConcurrency: 1,
+	})
+	if in.err != nil {
+		return in.err
+	}
+	return err
+}
+
+// write writes a file, and syncs it and its folder.
+func (b *Bucket) write(ctx context.Context, cancel context.CancelFunc, key string, r io.Reader) error {
+	if _, err := b.folder.path(key); err != nil {
+		return err
+	}
 	var unsynced syncer
 	w, err := b.bucket.NewWriter(ctx, key, &blob.WriterOptions{
-		ContentType: "application/octet-stream",
+		ContentType: contentType,
 		// Sniffing would hold back the first 512 bytes, and with them the file.
 		DisableContentTypeDetection: true,
 		BeforeWrite: func(as func(any) bool) error {
-			if b.folder != nil {
-				unsynced.find(as)
-			}
+			unsynced.find(as)
 			return nil
 		},
 	})
 	if err != nil {
-		return wrap("put", key, err)
+		return err
 	}
 	err = copyTo(w, r)
-	if err == nil && b.folder != nil {
+	if err == nil {
 		err = unsynced.sync()
 	}
 	if err != nil {
 		cancel() // before Close, which would make the object appear
 		w.Close()
-		return fmt.Errorf("gocloud: put %s: %w", key, err)
+		return err
 	}
 	if err := w.Close(); err != nil {
-		return wrap("put", key, err)
+		return err
 	}
-	if b.folder != nil {
-		if err := b.folder.sync(key); err != nil {
-			return errors.Join(wrap("put", key, err), b.bucket.Delete(context.WithoutCancel(ctx), key))
-		}
+	if err := b.folder.sync(key); err != nil {
+		return errors.Join(err, b.bucket.Delete(context.WithoutCancel(ctx), key))
 	}
 	return nil
 }
@@ -219,7 +258,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[stora
 				return
 			}
 			if err != nil {
-				yield(storage.Attrs{}, wrap("list", prefix, err))
+				yield(storage.Attrs{}, fmt.Errorf("gocloud: list %s: %w", prefix, err))
 				return
 			}
 			if o.Key <= after {

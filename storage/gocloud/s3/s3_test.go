@@ -14,6 +14,7 @@ import (
 
 	"github.com/esplanade-registry/esplanade/internal/s3test"
 	"github.com/esplanade-registry/esplanade/storage"
+	"github.com/esplanade-registry/esplanade/storage/gocloud"
 	"github.com/esplanade-registry/esplanade/storage/gocloud/s3"
 	"github.com/esplanade-registry/esplanade/storage/storagetest"
 )
@@ -32,6 +33,20 @@ func TestBucket(t *testing.T) {
 	t.Parallel()
 	server := s3test.Start(t)
 	storagetest.Run(t, func(t *testing.T) storage.Bucket { return open(t, server.Bucket(t), nil) })
+}
+
+// Without what this package adds, a bucket of S3 is a bucket too.
+func TestPlainBucket(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	storagetest.Run(t, func(t *testing.T) storage.Bucket {
+		b, err := gocloud.Open(t.Context(), server.Bucket(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		return b
+	})
 }
 
 // pattern is bytes that differ from part to part.
