@@ -59,6 +59,7 @@ const (
 // GetAuthorizationToken is about no resource.
 const GetAuthorizationToken Action = "ecr-public:GetAuthorizationToken"
 
+// actions are all there are.
 var actions = []Action{
 	BatchGetImage,
 	GetDownloadURLForLayer,

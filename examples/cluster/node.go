@@ -107,7 +107,7 @@ func (n *node) serve(ctx context.Context, ready func(net.Addr)) error {
 		Handler:           handler(&requests, n.reg, http.HandlerFunc(n.reg.ServeReady), control, pages),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10, // twice the longest credential
+		MaxHeaderBytes:    20 << 10, // the longest credential, and some more
 		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelWarn),
 	}
 	collector := gc.New(n.reg, &gc.Options{Interval: min(gc.DefaultInterval, n.o.grace/2), Logger: n.logger})

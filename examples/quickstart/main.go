@@ -312,7 +312,7 @@ func serve(ctx context.Context, o options, s *host, ready func(net.Addr)) error 
 		Handler:           s,
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10, // twice the longest credential
+		MaxHeaderBytes:    20 << 10, // the longest credential, and some more
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	if o.cert != "" {

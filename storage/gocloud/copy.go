@@ -10,9 +10,9 @@ import (
 // for long, and there may be many. What comes fast goes through one of a few large ones, where
 // one is free: with them, a layer costs a fifth less.
 const (
-	smallSize = 16 << 10
+	smallSize = 8 << 10
 	largeSize = 128 << 10
-	maxLarge  = 32 // 4 MiB
+	maxLarge  = 16 // 2 MiB
 )
 
 var (
