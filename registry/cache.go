@@ -16,7 +16,7 @@ type caches struct {
 	repositories *manifest.Cache[meta.RepositoryKey, meta.Repository]
 	pulls        *manifest.Cache[pullKey, *pulled]
 	links        *manifest.Cache[meta.LinkKey, meta.Blob]
-	takedowns    *manifest.Cache[string, suspensions] // counts changes alone, for recent
+	takedowns    *manifest.Cache[struct{}, struct{}] // holds nothing: it counts changes, for recent
 	recent       atomic.Pointer[recentSuspensions]
 	shared       bool   // other processes change the store too
 	node         string // a name for this one
@@ -60,7 +60,7 @@ func newCaches(bytes int64) caches {
 		pulls: manifest.NewCache(bytes-3*part, func(k pullKey, p *pulled) int64 {
 			return int64(600 + len(k.reference) + len(p.raw) + len(p.descriptor.MediaType) + len(p.descriptor.ArtifactType))
 		}),
-		takedowns: manifest.NewCache(1<<20, func(string, suspensions) int64 { return 0 }),
+		takedowns: manifest.NewCache(1, func(struct{}, struct{}) int64 { return 0 }),
 		links:     manifest.NewCache(part, func(_ meta.LinkKey, b meta.Blob) int64 { return int64(320 + 64*len(b.Segments)) }),
 	}
 }

@@ -38,6 +38,9 @@ func (op *Op) OnReply(f func()) { op.onReply = append(op.onReply, f) }
 
 // observe tells of an operation that is over.
 func (r *Registry) observe(ctx context.Context, op *Op, err error) {
+	if len(r.cfg.Observers) == 0 {
+		return
+	}
 	op.Duration = time.Since(op.Began)
 	for _, o := range r.cfg.Observers {
 		o(ctx, op, err)

@@ -78,7 +78,7 @@ type suspensions map[Target]Suspension
 type recentSuspensions struct {
 	all  suspensions
 	read time.Time
-	fill manifest.Fill[string, suspensions]
+	fill manifest.Fill[struct{}, struct{}]
 }
 
 // hold reports whether they still do: nothing was changed since, or while nobody tells of changes,

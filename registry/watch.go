@@ -52,7 +52,7 @@ func (c *caches) remove(f forgotten) {
 	case f.Account != "":
 		c.repositories.Remove(meta.RepositoryKey{Account: f.Account, Name: f.Name})
 	case f.Takedown != "":
-		c.takedowns.Remove(takedownSpace)
+		c.takedowns.Remove(struct{}{})
 	case f.Link != "":
 		c.links.Remove(meta.LinkKey{Repository: f.Repository, Digest: f.Link})
 	default:

@@ -31,6 +31,17 @@ var clients = []client{
 	{"oras-go", nil, false, true, newOras},
 }
 
+// needed skips a test that the client cannot run in, but for CI, which has all.
+func (c client) needed(t *testing.T) {
+	t.Helper()
+	if why := c.missing(); why != "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+}
+
 // missing says why the client cannot run here, or nothing.
 func (c client) missing() string {
 	if c.root && (runtime.GOOS != "linux" || os.Geteuid() != 0) {

@@ -55,12 +55,7 @@ func TestRefusedPulls(t *testing.T) {
 	for _, c := range clients {
 		want := refusals[c.name]
 		t.Run(c.name, func(t *testing.T) {
-			if why := c.missing(); why != "" {
-				if os.Getenv("CI") != "" {
-					t.Fatal(why)
-				}
-				t.Skip(why)
-			}
+			c.needed(t)
 			t.Parallel()
 			rule := limit.Rule{Rate: 0.5, Burst: 1}
 			if !want.patient {
@@ -111,12 +106,7 @@ func TestRefusedPulls(t *testing.T) {
 func TestFirstPulls(t *testing.T) {
 	t.Parallel()
 	tools := client{programs: []string{"docker", "dockerd", "containerd"}, root: true}
-	if why := tools.missing(); why != "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
+	tools.needed(t)
 	o := newOrigin(t, limited(t, limit.Preset{}))
 	const images = 15
 	file := "version: '3'\nservices:\n"
@@ -195,12 +185,7 @@ func TestRefusedLogins(t *testing.T) {
 					break
 				}
 			}
-			if why := c.missing(); why != "" {
-				if os.Getenv("CI") != "" {
-					t.Fatal(why)
-				}
-				t.Skip(why)
-			}
+			c.needed(t)
 			t.Parallel()
 			o := newOrigin(t, func(c *registry.Config) {
 				c.Logins = limit.NewLogins(&limit.LoginOptions{Address: limit.Rule{Rate: 0.001, Burst: allowed}})
